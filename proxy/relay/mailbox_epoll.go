@@ -1,0 +1,172 @@
+//go:build linux && !portable
+
+package relay
+
+import (
+	"encoding/binary"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// order is what other goroutines want of a loop.
+type order struct {
+	kind    orderKind
+	session *session
+	early   [2][]byte
+	parked  [2]*conn // sockets that are registered already
+	wires   [2]*wire // nil without TLS
+	code    uint16
+	reason  string
+	begun   func() // of closeOne
+	survey  *survey
+}
+
+type orderKind uint8
+
+const (
+	adopt orderKind = iota
+	closeOne
+	closeEvery
+	look
+	stop
+)
+
+// post puts an order into the mailbox. It returns false when the loop has
+// stopped.
+func (l *loop) post(o order) bool {
+	l.mu.Lock()
+	if l.stopped {
+		l.mu.Unlock()
+		return false
+	}
+	l.orders = append(l.orders, o)
+	if l.asleep.CompareAndSwap(true, false) {
+		// Still locked: a loop that stops closes the bell after it has taken the
+		// lock, and its number may be another file's by then.
+		var one [8]byte
+		binary.NativeEndian.PutUint64(one[:], 1)
+		_, _ = unix.Write(l.bell, one[:]) // every write is a new edge; nobody reads
+	}
+	l.mu.Unlock()
+	return true
+}
+
+// obey carries out what stands in the mailbox.
+func (l *loop) obey() {
+	l.mu.Lock()
+	orders := l.orders
+	l.orders = nil
+	l.mu.Unlock()
+	for _, o := range orders {
+		switch o.kind {
+		case adopt:
+			l.adopt(&o)
+		case closeOne:
+			if o.session.phase == open {
+				o.session.ask(Asked, o.code, o.reason)
+			}
+			o.begun()
+		case closeEvery:
+			for _, s := range append([]*session(nil), l.sessions...) {
+				s.ask(Asked, o.code, o.reason)
+			}
+		case look:
+			l.surveys = append(l.surveys, o.survey)
+		case stop:
+			l.stopping = true
+		}
+	}
+	if l.stopping {
+		l.halt()
+	}
+}
+
+// halt releases every session and takes no more. It comes after all orders that
+// were posted behind the one to stop: sessions may be among them.
+func (l *loop) halt() {
+	l.mu.Lock()
+	l.stopped = true
+	rest := l.orders
+	l.orders = nil
+	l.mu.Unlock()
+	for _, o := range rest {
+		switch o.kind {
+		case adopt:
+			l.adopt(&o)
+		case closeOne:
+			o.begun()
+		case look:
+			l.surveys = append(l.surveys, o.survey)
+		}
+	}
+	for len(l.sessions) > 0 {
+		s := l.sessions[len(l.sessions)-1]
+		s.because(Aborted, 0, "")
+		s.release()
+	}
+	for len(l.surveys) > 0 {
+		l.survey()
+	}
+	l.closeParked()
+}
+
+// adopt takes a session into the loop.
+func (l *loop) adopt(o *order) {
+	s := o.session
+	s.index = int32(len(l.sessions))
+	l.sessions = append(l.sessions, s)
+	for d := range s.legs {
+		fd := int(s.legs[d].fd)
+		if fd >= len(l.byFD) {
+			l.byFD = append(l.byFD, make([]*session, fd+1+len(l.byFD)/2-len(l.byFD))...)
+		}
+		l.byFD[fd] = s
+		if c := o.parked[d]; c != nil {
+			l.unpark(s.legs[d].fd)
+			if c.armed {
+				s.legs[d].set(armed)
+			}
+		}
+	}
+	for d, w := range o.wires {
+		if w != nil {
+			l.secure(&s.legs[d], w)
+		}
+	}
+	for d := range s.legs {
+		if o.parked[d] != nil {
+			continue // registered already
+		}
+		if err := rawWatch(l.epoll, unix.EPOLL_CTL_ADD, s.legs[d].fd, interest); err != nil {
+			s.because(Aborted, 0, os.NewSyscallError("epoll_ctl", err).Error())
+			s.release()
+			return
+		}
+	}
+	for d, p := range o.early {
+		if len(p) > 0 && s.phase != over {
+			s.legs[d].bytes += uint64(len(p))
+			if left := s.data(side(d), p); left > 0 {
+				s.keepRest(p[len(p)-left:])
+			}
+		}
+	}
+	for d, w := range o.wires {
+		if w != nil && s.phase != over {
+			l.unseal(s, side(d), -1) // what came with the handshake
+		}
+	}
+	if s.meter != nil && s.meter.waits() {
+		l.again = append(l.again, readiness{s, client})
+	}
+	for d, c := range o.parked {
+		if c == nil || s.phase == over {
+			continue
+		}
+		// What has happened since it was last read makes no new edge.
+		if what := c.events.Load(); what != 0 {
+			l.event(int(s.legs[d].fd), what)
+		}
+	}
+}
