@@ -1,0 +1,104 @@
+package proxy
+
+import (
+	"context"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// memoryEvery is how often the memory in use is looked at: a crowd can take
+	// hundreds of megabytes in a second.
+	memoryEvery = 100 * time.Millisecond
+	// memoryShare is what the high mark is of the control group's limit, and the
+	// low mark of the high one, in percent.
+	memoryShare = 90
+	// While there is too little of it, memory is given back every giveBackEvery, or
+	// less often: the pause is at least giveBackRest times what it has taken.
+	giveBackEvery = time.Second
+	giveBackRest  = 20
+)
+
+// memory says whether the process has too little memory for new sessions, or for
+// what it could do without.
+type memory struct {
+	short, tight atomic.Bool
+
+	pause time.Time // until when giveBack gives nothing; for watchMemory only
+}
+
+// marks are where new sessions are refused, and where they are taken again, in
+// bytes; 0 means never.
+func (l *Limits) marks(group int64) (high, low int64) {
+	switch {
+	case l.MemoryHigh > 0:
+		high = l.MemoryHigh
+	case l.MemoryHigh == 0:
+		high = group / 100 * memoryShare
+	}
+	low = l.MemoryLow
+	if low <= 0 || low > high {
+		low = high / 100 * memoryShare
+	}
+	return high, low
+}
+
+// watchMemory looks at the memory in use until ctx is done.
+func (p *Proxy) watchMemory(ctx context.Context) {
+	group := groupLimit("/")
+	tick := time.NewTicker(memoryEvery)
+	defer tick.Stop()
+	for {
+		high, low := p.world.Load().options.Limits.marks(group)
+		if high > 0 {
+			used := residentMemory()
+			if used >= high || used >= low && p.memory.short.Load() {
+				used = p.memory.giveBack(used)
+			}
+			p.judgeMemory(used, high, low)
+		} else {
+			p.memory.tight.Store(false)
+			if p.memory.short.Swap(false) {
+				p.logger.Info("memory is not limited any more")
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// judgeMemory turns new sessions away from the high mark on, until the low one.
+// From that on there are no spare connections.
+func (p *Proxy) judgeMemory(used, high, low int64) {
+	p.memory.tight.Store(used >= low)
+	short := p.memory.short.Load()
+	switch {
+	case !short && used >= high:
+		p.memory.short.Store(true)
+		p.logger.Warn("short of memory: new sessions are refused", "used", used, "high", high)
+	case short && used < low:
+		p.memory.short.Store(false)
+		p.logger.Info("memory again: new sessions are taken", "used", used, "low", low)
+	}
+}
+
+// giveBack gives to the system what a rush has left behind, which may be most of
+// what is in use, and returns what is in use then. Nothing else would do it soon:
+// while new sessions are refused hardly anything is allocated, so no collection
+// comes by itself.
+func (m *memory) giveBack(used int64) int64 {
+	began := time.Now()
+	if began.Before(m.pause) {
+		return used
+	}
+	before := m.short.Swap(true) // nobody comes in meanwhile
+	debug.FreeOSMemory()
+	m.short.Store(before)
+	ended := time.Now()
+	m.pause = ended.Add(max(giveBackEvery, giveBackRest*ended.Sub(began)))
+	return residentMemory()
+}

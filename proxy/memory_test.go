@@ -1,0 +1,54 @@
+package proxy
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+// TestMemoryMarks: what is configured, and what follows from the control group.
+func TestMemoryMarks(t *testing.T) {
+	const group = 1000 << 20
+	for name, row := range map[string]struct {
+		limits    Limits
+		group     int64
+		high, low int64
+	}{
+		"nothing":                      {Limits{}, 0, 0, 0},
+		"by the group":                 {Limits{}, group, group / 100 * 90, group / 100 * 90 / 100 * 90},
+		"by the group, with a low one": {Limits{MemoryLow: 5 << 20}, group, group / 100 * 90, 5 << 20},
+		"switched off":                 {Limits{MemoryHigh: -1}, group, 0, 0},
+		"configured":                   {Limits{MemoryHigh: 200}, group, 200, 180},
+		"above the group":              {Limits{MemoryHigh: 2 * group}, group, 2 * group, 2 * group / 100 * 90},
+		"both":                         {Limits{MemoryHigh: 200, MemoryLow: 50}, 0, 200, 50},
+		"both the same":                {Limits{MemoryHigh: 200, MemoryLow: 200}, 0, 200, 200},
+		"the low one above":            {Limits{MemoryHigh: 200, MemoryLow: 201}, 0, 200, 180},
+		"a low one alone":              {Limits{MemoryLow: 50}, 0, 0, 0},
+	} {
+		if high, low := row.limits.marks(row.group); high != row.high || low != row.low {
+			t.Errorf("%s: %d, %d; want %d, %d", name, high, low, row.high, row.low)
+		}
+	}
+}
+
+// TestMemoryJudgement: what is between the marks changes nothing.
+func TestMemoryJudgement(t *testing.T) {
+	var l log
+	r := prepare(t, Options{Logger: l.at(slog.LevelInfo)}, member{address: "127.0.0.1:1"})
+	for i, row := range []struct {
+		used  int64
+		short bool
+	}{
+		{0, false}, {80, false}, {89, false}, {99, false}, {100, true}, {99, true}, {101, true}, {90, true},
+		{89, false}, {90, false}, {99, false}, {1000, true}, {0, false},
+	} {
+		if r.judgeMemory(row.used, 100, 90); r.memory.short.Load() != row.short {
+			t.Errorf("step %d, %d used: short %v", i, row.used, !row.short)
+		}
+	}
+	got := l.String()
+	if strings.Count(got, "level=WARN msg=\"short of memory: new sessions are refused\"") != 2 ||
+		strings.Count(got, "level=INFO msg=\"memory again: new sessions are taken\"") != 2 || strings.Count(got, "\n") != 4 {
+		t.Errorf("logged:\n%s", got)
+	}
+}

@@ -1,0 +1,6 @@
+//go:build race
+
+package proxy
+
+// raceEnabled makes the long tests shorter.
+const raceEnabled = true
