@@ -1,0 +1,10 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func allCommand() *cobra.Command {
+	return command("all", "All measurements in turn, about ten minutes",
+		relayExperiment(), bulkExperiment(), idleExperiment(), handshakesExperiment(), failoverExperiment(),
+		drainExperiment(), flapExperiment(), reloadExperiment(), shutdownExperiment(), stormExperiment(),
+		tlsExperiment(), sparesExperiment(), slowExperiment(), descriptorsExperiment())
+}

@@ -1,0 +1,71 @@
+package trial
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pointsman/pointsman/bench/internal/crowd"
+	"github.com/pointsman/pointsman/bench/internal/latency"
+)
+
+func TestComings(t *testing.T) {
+	c := comings{known: map[int]bool{1: true, 2: true}, lives: make(map[int]*lifetime)}
+	const every = 250 * ms
+	for i, ports := range [][]int{{1, 2}, {1, 2, 10}, {1, 10, 11, 12}, {1, 11}, {1, 11}, {1}} {
+		want := []int{0, 1, 3, 1, 1, 0}[i]
+		if n := c.look(time.Duration(i)*every, ports); n != want {
+			t.Errorf("look %d: %d slow ones, want %d", i, n, want)
+		}
+	}
+	got := SlowSample{Refused: 7}
+	c.sumUp(&got, every)
+	want := SlowSample{Alive: []int{0, 1, 3, 1, 1, 0}, Every: 0.25, Opened: 3, Refused: 7, Longest: 0.75}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if n := got.Arrived(); n != 7 {
+		t.Errorf("%d arrived, want 7: most were gone before anybody looked", n)
+	}
+	c.look(6*every, []int{1, 99})
+	if c.sumUp(&got, every); got.Left != 1 {
+		t.Errorf("%d left, want 1", got.Left)
+	}
+}
+
+func TestSlowRatio(t *testing.T) {
+	round := func(quiet, attack float64) SlowRound {
+		return SlowRound{Quiet: SlowSample{Latency: latency.Summary{P99: quiet}}, Attack: SlowSample{Latency: latency.Summary{P99: attack}}}
+	}
+	for _, row := range []struct {
+		rounds []SlowRound
+		want   float64
+	}{
+		{nil, 0},
+		{[]SlowRound{round(0, 5)}, 0},
+		{[]SlowRound{round(100, 200), round(100, 110), round(100, 100)}, 1.1},
+		{[]SlowRound{round(100, 200), round(100, 100)}, 1.5},
+	} {
+		a := SlowAttack{Rounds: row.rounds}
+		if a.sumUp(); a.Ratio != row.want {
+			t.Errorf("%v, want %v", a.Ratio, row.want)
+		}
+	}
+}
+
+func TestScarcityCount(t *testing.T) {
+	h := history{
+		opened(0, 0, "primary"),
+		{Client: 1, Kind: crowd.Refused, Code: 503},
+		{Client: 2, Kind: crowd.Refused, Code: 503, Reason: "3"},
+		{Client: 3, Kind: crowd.Refused, Code: 502},
+		{Client: 4, Kind: crowd.Failed, Reason: "connection reset by peer"},
+	}
+	var got Scarcity
+	got.count(h)
+	want := Scarcity{Accepted: 1, Refused: 2, Other: 2, First: `client 3 on "" refused after 0s:  (502)`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,246 @@
+package trial
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pointsman/pointsman/bench/internal/authority"
+	"github.com/pointsman/pointsman/bench/internal/load"
+	"github.com/pointsman/pointsman/bench/internal/peer"
+	"github.com/pointsman/pointsman/bench/internal/procstat"
+)
+
+// Siege describes attacks with slow connections.
+type Siege struct {
+	Sessions int
+	Every    time.Duration // between two messages of a session
+	Size     int           // of a message in bytes
+	Slow     int           // connections of an attack
+	Rate     int           // of them opened in a second
+	Deadline time.Duration // for a client's head
+	Rounds   int
+	// Brief leaves out two of the attacks on the listener without TLS.
+	Brief bool
+}
+
+// slowModes are those of slowhttptest: a head that does not end, a body that does not, and answers that are hardly read.
+var slowModes = []struct {
+	name string
+	args []string
+}{
+	{"slow header", []string{"-H"}},
+	{"slow body", []string{"-B", "-s", "8192"}},
+	{"slow read", []string{"-X", "-w", "1", "-y", "4", "-n", "1", "-z", "4", "-k", "3"}},
+}
+
+const (
+	// lookEvery is how often the connections are looked at: the table of all connections has to be read for it.
+	lookEvery = 250 * time.Millisecond
+	// afterwards is how long an interval goes on when all slow connections should be gone.
+	afterwards = 1500 * time.Millisecond
+	// slowWarmup is the time in which sessions that were just opened come to rest.
+	slowWarmup = 500 * time.Millisecond
+)
+
+// window is long enough for all of an attack: the last connection may be opened late, and has its deadline before it.
+func (g Siege) window() time.Duration {
+	return time.Duration(g.Slow)*time.Second/time.Duration(g.Rate) + g.Deadline + afterwards
+}
+
+// late is how long the end of an attack is waited for that had to wait for its turn on a busy machine.
+func (g Siege) late() time.Duration { return 2*g.Deadline + 2*afterwards }
+
+// RunSlow lets sessions send at a fixed pace, with an attack and without, on a listener without TLS and on one with it.
+func RunSlow(ctx context.Context, o Options, g Siege) (Slow, error) {
+	res := Slow{
+		Sessions: g.Sessions, PerSecond: float64(g.Sessions) / g.Every.Seconds(), Size: g.Size,
+		Slow: g.Slow, SlowRate: g.Rate, Deadline: g.Deadline.Seconds(),
+	}
+	a, err := authority.New(filepath.Join(o.Dir, "slow-authority"))
+	if err != nil {
+		return res, err
+	}
+	err = onStage(o, "slow", func(s *stage) error {
+		u, err := s.upstream(ctx, "primary")
+		if err != nil {
+			return err
+		}
+		config := strings.Replace(everywhere, `listen: "127.0.0.1:0"`,
+			`listen: [{address: "127.0.0.1:0"}, {address: "127.0.0.1:0", `+peer.ListenerTLS(a)+`}]`, 1) +
+			asUsual.String() + "upstreams:\n" + u.entry("") + fmt.Sprintf("limits: {header_timeout: %v}\n", g.Deadline)
+		if err := s.serve(ctx, config, 2, "primary"); err != nil {
+			return err
+		}
+		for _, secure := range []bool{false, true} {
+			for i, mode := range slowModes {
+				if g.Brief && !secure && i > 0 {
+					continue
+				}
+				attack := SlowAttack{Mode: mode.name, TLS: secure}
+				for round := range g.Rounds {
+					s.progress("  %s, TLS %t: round %d of %d", mode.name, secure, round+1, g.Rounds)
+					r, err := g.round(ctx, s, a, secure, mode.args, round%2 == 1)
+					if err != nil {
+						return err
+					}
+					attack.Rounds = append(attack.Rounds, r)
+				}
+				attack.sumUp()
+				res.Attacks = append(res.Attacks, attack)
+			}
+		}
+		return s.alive()
+	})
+	return res, err
+}
+
+// round measures without the attack and with it, or the other way round.
+func (g Siege) round(ctx context.Context, s *stage, a *authority.Authority, secure bool, args []string, attackFirst bool) (r SlowRound, err error) {
+	for _, attacked := range []bool{attackFirst, !attackFirst} {
+		at, tool := &r.Quiet, []string(nil)
+		if attacked {
+			at, tool = &r.Attack, args
+		}
+		if *at, err = g.sample(ctx, s, a, secure, tool); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// sample measures once, with an attack if args are those of one.
+func (g Siege) sample(ctx context.Context, s *stage, a *authority.Authority, secure bool, args []string) (SlowSample, error) {
+	var res SlowSample
+	o := load.Options{Target: s.at[0], Connections: g.Sessions, Size: g.Size, Loops: s.Loops, Every: g.Every, Warmup: slowWarmup, Duration: g.window()}
+	scheme := "http"
+	if secure {
+		o.Target, o.TLS, scheme = s.at[1], a.Clients(authority.Full).Config(), "https"
+	}
+	at, err := netip.ParseAddrPort(o.Target)
+	if err != nil {
+		return res, fmt.Errorf("the router's address: %w", err)
+	}
+	before, err := s.door.Status(ctx)
+	if err != nil {
+		return res, err
+	}
+	var w *watch
+	defer func() { _ = w.stop() }() // after an error there is another one
+	o.Begin = func() error {
+		if err := procstat.ResetPeak(s.router.PID()); err != nil {
+			return err
+		}
+		if res.RSS, err = procstat.ReadPeak(s.router.PID()); err != nil {
+			return err
+		}
+		w, err = g.watch(ctx, int(at.Port()), args, fmt.Sprintf("%s://%s/", scheme, o.Target))
+		return err
+	}
+	o.End = func() error {
+		if res.Peak, err = procstat.ReadPeak(s.router.PID()); err != nil {
+			return err
+		}
+		return w.finish()
+	}
+	got, err := load.Relay(ctx, o)
+	if err != nil {
+		return res, fmt.Errorf("measure beside slow connections: %w", err)
+	}
+	res.Latency, res.PerSecond, res.Errors = got.Latency, got.PerSecond, got.Errors.Total()
+	w.seen.sumUp(&res, lookEvery)
+	after, err := s.door.Status(ctx)
+	res.Refused = after.Handshakes.Refused - before.Handshakes.Refused
+	return res, err
+}
+
+// watch is an attack, if there is one, and the looks at what becomes of it. Without an attack it looks all the same: that costs something.
+type watch struct {
+	tool   *peer.Process
+	cancel context.CancelFunc
+	leave  chan struct{} // closed when only those that are there still matter
+	ended  chan struct{}
+	seen   comings
+	err    error // of the looks; read after ended
+}
+
+// watch starts both. The caller must call stop.
+func (g Siege) watch(ctx context.Context, port int, args []string, url string) (*watch, error) {
+	w := &watch{leave: make(chan struct{}), ended: make(chan struct{}), seen: comings{known: make(map[int]bool), lives: make(map[int]*lifetime)}}
+	before, err := procstat.Sockets(port)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range before {
+		w.seen.known[s.Peer] = true
+	}
+	if args != nil {
+		args = append([]string{
+			"-c", fmt.Sprint(g.Slow), "-r", fmt.Sprint(g.Rate), "-i", "1", "-x", "24", "-p", "3", "-v", "0",
+			"-l", fmt.Sprint(int((g.window() + g.late()).Seconds()) + 1), "-u", url,
+		}, args...)
+		if w.tool, err = peer.StartTool(peer.SlowHTTPTest, args...); err != nil {
+			return nil, err
+		}
+	}
+	ctx, w.cancel = context.WithCancel(ctx)
+	go func() {
+		defer close(w.ended)
+		w.err = w.look(ctx, port, g.late())
+	}()
+	return w, nil
+}
+
+// look looks until ctx ends, or until none is there any more, for a time at most, after it was told to leave.
+func (w *watch) look(ctx context.Context, port int, most time.Duration) error {
+	begun := time.Now()
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	leave, until := w.leave, time.Duration(0)
+	for {
+		select {
+		case <-tick.C:
+		case <-leave:
+			leave, until = nil, time.Since(begun)+most
+		case <-ctx.Done():
+			return nil
+		}
+		sockets, err := procstat.Sockets(port)
+		if err != nil {
+			return err
+		}
+		var ports []int
+		for _, s := range sockets {
+			if s.Owned {
+				ports = append(ports, s.Peer)
+			}
+		}
+		now := time.Since(begun)
+		if there := w.seen.look(now, ports); until > 0 && (there == 0 || now > until) {
+			return nil
+		}
+	}
+}
+
+// finish waits until none of the slow connections is there any more, and ends both. The error is that of the looks.
+func (w *watch) finish() error {
+	close(w.leave)
+	<-w.ended
+	return w.stop()
+}
+
+// stop ends both. The error is that of the looks. It may be called again, and for none.
+func (w *watch) stop() error {
+	if w == nil {
+		return nil
+	}
+	w.cancel()
+	<-w.ended
+	if w.tool != nil {
+		w.tool.Stop()
+	}
+	return w.err
+}

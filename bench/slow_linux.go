@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pointsman/pointsman/bench/internal/peer"
+	"github.com/pointsman/pointsman/bench/internal/report"
+	"github.com/pointsman/pointsman/bench/internal/trial"
+)
+
+func slowCommand() *cobra.Command { return slowExperiment().command() }
+
+// slowExperiment asks what sessions notice of clients that are slow on purpose.
+func slowExperiment() experiment {
+	var sessions, slow int
+	return experiment{
+		use:   "slow",
+		short: "Attacks with slow connections, beside sessions that send",
+		ours:  true,
+		tools: []string{peer.SlowHTTPTest},
+		flags: func(cmd *cobra.Command) {
+			cmd.Flags().IntVar(&sessions, "sessions", 0, "sessions; 0 = 1000, with --quick 100")
+			cmd.Flags().IntVar(&slow, "slow", 0, "slow connections of an attack; 0 = 1000, with --quick 100")
+		},
+		run: func(ctx context.Context, m *measurement) error {
+			g := trial.Siege{Sessions: 1000, Every: 500 * time.Millisecond, Size: 125, Slow: 1000, Rate: 300, Deadline: 3 * time.Second, Rounds: 5}
+			if m.quick {
+				g = trial.Siege{Sessions: 100, Every: 200 * time.Millisecond, Size: 125, Slow: 100, Rate: 200, Deadline: time.Second, Rounds: 1, Brief: true}
+			}
+			if sessions != 0 {
+				g.Sessions = sessions
+			}
+			if slow != 0 {
+				g.Slow = slow
+			}
+			if m.runs != 0 {
+				g.Rounds = m.runs
+			}
+			fmt.Fprintln(m.log, "slow")
+			s, err := trial.RunSlow(ctx, m.trials(), g)
+			return tried(m, s, err, func(all *trial.Results, r *trial.Slow) { all.Slow = r }, report.PrintSlow, report.JudgeSlow)
+		},
+	}
+}

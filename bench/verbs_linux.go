@@ -1,0 +1,13 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func verbs() []*cobra.Command {
+	return []*cobra.Command{
+		allCommand(),
+		relayCommand(), bulkCommand(), idleCommand(), handshakesCommand(), failoverCommand(),
+		drainCommand(), flapCommand(), reloadCommand(), shutdownCommand(), stormCommand(),
+		tlsCommand(), sparesCommand(), slowCommand(), descriptorsCommand(),
+		loadCommand(), echoCommand(),
+	}
+}
