@@ -40,7 +40,10 @@ func (s *session) visit(now int64) {
 			return
 		}
 	}
-	if o.IdleTimeout > 0 && !s.heldUp() && now-s.active >= o.IdleTimeout.Milliseconds() {
+	if s.heldUp() {
+		s.active = now // what it sent waits, and when it is let go that takes a moment to pass
+	}
+	if o.IdleTimeout > 0 && now-s.active >= o.IdleTimeout.Milliseconds() {
 		s.ask(Idle, wsframe.CodeGoingAway, "idle")
 	}
 	if o.MaxAge > 0 && now-s.began >= s.lifetime(o.MaxAge) {
