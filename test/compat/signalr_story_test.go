@@ -113,11 +113,32 @@ func startUpstream(t *testing.T) (url string, told <-chan string) {
 	return server.URL, events
 }
 
-// TestSignalRStory: the vendor's client works with the emulator as it is, over each of its transports.
+// TestSignalRStory: the vendor's client works with the emulator as it is, over each of its transports; and through a router in front of
+// two, with the same transcript.
 func TestSignalRStory(t *testing.T) {
-	url, told := startUpstream(t)
-	s := startService(t, "signalr", "--listen", "127.0.0.1:0", "--event-handler", url+"/{hub}/{category}/{event}")
-	launch(t, "story", "node", "node/signalr_story.js", s.connection).tells(signalRTranscript...)
+	play := func(name string, start func(t *testing.T, handler []string) (connection string, ends []*process)) {
+		t.Run(name, func(t *testing.T) {
+			url, told := startUpstream(t)
+			connection, ends := start(t, []string{"--event-handler", url + "/{hub}/{category}/{event}"})
+			launch(t, "story", "node", "node/signalr_story.js", connection).tells(signalRTranscript...)
+			wantSignalREvents(t, told)
+			endInOrder(t, ends)
+		})
+	}
+	play("direct", func(t *testing.T, handler []string) (string, []*process) {
+		s := startService(t, "signalr", append(handler, "--listen", "127.0.0.1:0")...)
+		return s.connection, []*process{s.process}
+	})
+	play("through pointsman", func(t *testing.T, handler []string) (string, []*process) {
+		g := startRegions(t, "signalr", handler, handler)
+		f := g.front(t, "primary", "secondary")
+		return f.connection, []*process{f.process, g.east.process, g.west.process}
+	})
+}
+
+// wantSignalREvents waits for all that the app server is to be told by the story.
+func wantSignalREvents(t *testing.T, told <-chan string) {
+	t.Helper()
 	var want, got []string
 	for _, name := range []string{"ann", "bob", "cat"} {
 		for _, event := range []string{"messages/add", "messages/fail", "messages/nothing", "messages/note"} {
@@ -138,9 +159,6 @@ func TestSignalRStory(t *testing.T) {
 	slices.Sort(want)
 	slices.Sort(got)
 	if diff := gocmp.Diff(want, got); diff != "" {
-		t.Errorf("upstream (-want +got):\n%s", diff)
-	}
-	if code := s.terminate(); code != 0 {
-		t.Errorf("service ended with exit code %d", code)
+		t.Errorf("app server (-want +got):\n%s", diff)
 	}
 }

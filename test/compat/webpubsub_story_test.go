@@ -15,6 +15,8 @@ import (
 // A service is a running "pointsman upstream" in one of the modes for which there are SDKs.
 type service struct {
 	*process
+	mode       string
+	args       []string
 	url        string // for clients
 	control    string
 	connection string // the connection string
@@ -22,8 +24,8 @@ type service struct {
 
 func startService(t *testing.T, mode string, args ...string) *service {
 	t.Helper()
-	args = append([]string{"upstream", "--mode", mode, "--control", "127.0.0.1:0"}, args...)
-	s := &service{process: launch(t, mode, binary, args...)}
+	all := append([]string{"upstream", "--mode", mode, "--control", "127.0.0.1:0"}, args...)
+	s := &service{process: launch(t, mode, binary, all...), mode: mode, args: args}
 	s.url = s.after("pointsman upstream: listening on ")
 	s.control = s.after("pointsman upstream: control on ")
 	s.connection = s.after("pointsman upstream: connection string ")
@@ -194,14 +196,36 @@ var webPubSubEvents = []string{
 	`{"event":"disconnected","user":"raw","hub":"story","states":{"greeted":true},"reason":"enough"}`,
 }
 
-// TestWebPubSubStory: the SDKs of the service work with the emulator as they are, given its connection string.
+// TestWebPubSubStory: the SDKs of the service work with the emulator as they are, given its connection string; and given that of a
+// router in front of two, with the same transcript.
 func TestWebPubSubStory(t *testing.T) {
-	app, handler := startApp(t)
-	s := startService(t, "webpubsub", "--listen", "127.0.0.1:0", "--event-handler", handler)
-	launch(t, "story", "node", "node/webpubsub_story.js", s.connection).tells(webPubSubTranscript...)
-	app.toldInAnyOrder(webPubSubEvents)
-	if code := s.terminate(); code != 0 {
-		t.Errorf("service ended with exit code %d", code)
+	play := func(name string, start func(t *testing.T, handler []string) (connection string, ends []*process)) {
+		t.Run(name, func(t *testing.T) {
+			app, handler := startApp(t)
+			connection, ends := start(t, []string{"--event-handler", handler})
+			launch(t, "story", "node", "node/webpubsub_story.js", connection).tells(webPubSubTranscript...)
+			app.toldInAnyOrder(webPubSubEvents)
+			endInOrder(t, ends)
+		})
+	}
+	play("direct", func(t *testing.T, handler []string) (string, []*process) {
+		s := startService(t, "webpubsub", append(handler, "--listen", "127.0.0.1:0")...)
+		return s.connection, []*process{s.process}
+	})
+	play("through pointsman", func(t *testing.T, handler []string) (string, []*process) {
+		g := startRegions(t, "webpubsub", handler, handler)
+		f := g.front(t, "primary", "secondary")
+		return f.connection, []*process{f.process, g.east.process, g.west.process}
+	})
+}
+
+// endInOrder asks processes to end, one after the other.
+func endInOrder(t *testing.T, all []*process) {
+	t.Helper()
+	for _, p := range all {
+		if code := p.terminate(); code != 0 {
+			t.Errorf("%s ended with exit code %d", p.name, code)
+		}
 	}
 }
 
