@@ -36,18 +36,28 @@ func onFreePorts(flags ...string) []string {
 // waitHealthy returns when the router believes that the named upstream is healthy; "" waits for none.
 func (r *router) waitHealthy(name string) {
 	r.t.Helper()
-	if name == "" {
-		return
+	if name != "" {
+		r.wait(name, true)
 	}
+}
+
+// waitDown returns when the router believes that the named upstream is not healthy.
+func (r *router) waitDown(name string) {
+	r.t.Helper()
+	r.wait(name, false)
+}
+
+func (r *router) wait(name string, healthy bool) {
+	r.t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		for _, u := range r.status().Upstreams {
-			if u.Name == name && u.Healthy {
+			if u.Name == name && u.Healthy == healthy {
 				return
 			}
 		}
 		time.Sleep(10 * time.Millisecond) // it can only be asked, it does not tell
 	}
-	r.t.Fatalf("upstream %s was not healthy in %v", name, patience)
+	r.t.Fatalf("upstream %s has not become healthy=%v in %v", name, healthy, patience)
 }
 
 // status is the part of GET /status that the tests look at.
