@@ -187,9 +187,13 @@ func (c *client) shakeHands(ctx context.Context, text []byte) {
 		return
 	}
 	// The answer is the first that the client gets, and everything for it that
-	// happens from now on comes after it.
+	// happens from now on comes after it. When it has the answer it is in the roster:
+	// app servers may hear of it from the client itself.
+	c.out.hold()
 	c.put(handshakeRecord)
-	if err := c.service.roster.Join(c.hub, roster.Entry[*client]{ID: c.id, User: c.user, Member: c}); err != nil {
+	err := c.service.roster.Join(c.hub, roster.Entry[*client]{ID: c.id, User: c.user, Member: c})
+	c.out.letGo()
+	if err != nil {
 		c.end(ending{record: closeRecord("There are as many connections as are allowed.", true)})
 		return
 	}

@@ -15,7 +15,8 @@ type outbox struct {
 
 	mu     sync.Mutex
 	queue  [][]byte
-	queued int // bytes
+	queued int  // bytes
+	held   bool // nothing is taken for now
 	ended  bool
 	bell   chan struct{}
 }
@@ -37,6 +38,20 @@ func (o *outbox) put(record []byte) bool {
 	}
 	o.pushLocked(record)
 	return true
+}
+
+// hold keeps everything in the outbox until letGo.
+func (o *outbox) hold() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.held = true
+}
+
+func (o *outbox) letGo() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.held = false
+	o.ringLocked()
 }
 
 // finish makes record the last one; nil is none. If it is abrupt, what waits is
@@ -105,6 +120,9 @@ func (o *outbox) take(ctx context.Context, most int, wait time.Duration) ([][]by
 func (o *outbox) poll(most int) ([][]byte, found) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.held {
+		return nil, foundNothing
+	}
 	n := min(most, len(o.queue))
 	if n == 0 {
 		if o.ended {
