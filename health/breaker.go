@@ -57,6 +57,7 @@ type streaks struct {
 	handshakeFails int
 	losses         int
 	goodSinceLoss  int
+	culprits       culprits  // of handshakeFails and losses
 	trafficFailed  time.Time // last failed handshake or loss; zero after a good handshake
 	lastLoss       time.Time
 }
@@ -80,7 +81,7 @@ func newBreaker(o Options) *breaker {
 		MaxRequests: uint32(o.Rise),
 		// The pace of probes is the checker's business: any probe may try an open breaker.
 		Timeout:       time.Nanosecond,
-		IsExcluded:    IsLocal,
+		IsExcluded:    func(err error) bool { return IsLocal(err) || b.culprits.again(err) },
 		IsSuccessful:  func(error) bool { return !b.adopting && b.score() },
 		ReadyToTrip:   func(gobreaker.Counts) bool { return b.adopting || b.tripped() },
 		OnStateChange: func(_ string, _, to gobreaker.State) { b.step(to) },
@@ -138,8 +139,19 @@ func (b *breaker) settle(done func(error), from source, err error, now time.Time
 		return
 	}
 	b.from, b.err, b.now = from, err, now
+	b.forget()
 	done(err)
 	b.err = nil
+}
+
+// forget ends streaks that are too long ago.
+func (b *breaker) forget() {
+	if b.now.Sub(b.lastLoss) > lossMemory {
+		b.losses = 0
+	}
+	if b.handshakeFails+b.losses == 0 {
+		b.culprits = nil
+	}
 }
 
 // score counts the outcome and reports whether it is a success.
@@ -165,12 +177,11 @@ func (b *breaker) score() bool {
 		}
 	case b.from == handshake:
 		b.handshakeFails++
+		b.culprits.add(b.err)
 		b.trafficFailed = b.now
 	default: // a loss
-		if b.now.Sub(b.lastLoss) > lossMemory {
-			b.losses = 0
-		}
 		b.losses++
+		b.culprits.add(b.err)
 		b.goodSinceLoss = 0
 		b.lastLoss, b.trafficFailed = b.now, b.now
 	}

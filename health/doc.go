@@ -24,6 +24,8 @@
 //     so that a deadline passed unseen) count neither way.
 //   - An early abnormal loss of a session is a traffic failure. One good handshake does not excuse it, since an upstream that
 //     accepts and then drops is not well: it takes Fall of them without a loss, or a quiet minute.
+//   - Failures that a client may have brought about itself ([ByClient]) count once for each client in a streak. Thus nobody takes an
+//     upstream from the others by asking for what it fails on.
 //   - An outcome that began before the breaker opened is ignored when it arrives later.
 //
 // # Coming home

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -31,7 +32,9 @@ func TestCheckerProperties(t *testing.T) {
 				"pass": func(t *rapid.T) {
 					r.pass(rapid.SampledFrom([]time.Duration{10 * ms, 100 * ms, 500 * ms, 2 * time.Second, 5 * time.Second}).Draw(t, "time"))
 				},
-				"handshake": func(t *rapid.T) { r.handshake(rapid.SampledFrom([]error{nil, errDown}).Draw(t, "outcome")) },
+				"handshake": func(t *rapid.T) {
+					r.handshake(rapid.SampledFrom([]error{nil, errDown, ByClient(netip.Addr{}, errDown)}).Draw(t, "outcome"))
+				},
 				"suspend": func(t *rapid.T) {
 					r.Suspend(rapid.SampledFrom([]time.Duration{50 * ms, time.Second}).Draw(t, "time"), "drill")
 					everDown = true

@@ -156,7 +156,7 @@ func (p *Proxy) attempt(c *clientConn, t *target) (net.Conn, error) {
 	}
 	if err != nil {
 		cut(conn)
-		return nil, fmt.Errorf("handshake with %s: %w", t.name, err)
+		return nil, health.ByClient(c.address(), fmt.Errorf("handshake with %s: %w", t.name, err))
 	}
 	return conn, nil
 }

@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -42,6 +44,17 @@ func eastAndWest(t testing.TB) (east, west *emulator.Emulator, members []member)
 func (r *rig) reached() (*peer, string) {
 	r.t.Helper()
 	c := r.ask(goodHead)
+	return c, c.upgraded().Header.Get(emulator.NameHeader)
+}
+
+// manyClients is for a router whose clients come from where they say.
+var manyClients = Forwarded{Trusted: loopback}
+
+// reachedBy is reached by a client of another address for each number. Failures of
+// one client would count once.
+func (r *rig) reachedBy(number int) (*peer, string) {
+	r.t.Helper()
+	c := r.ask(strings.TrimSuffix(goodHead, "\r\n") + fmt.Sprintf("X-Forwarded-For: 192.0.2.%d\r\n\r\n", number))
 	return c, c.upgraded().Header.Get(emulator.NameHeader)
 }
 
@@ -247,19 +260,28 @@ func TestSlowPrimary(t *testing.T) {
 }
 
 // TestProbeFineTrafficFails is fault 12: the passive breaker wins, and until
-// then no client notices.
+// then no client notices. One client alone does not make it win: it may ask for
+// what the upstream fails on.
 func TestProbeFineTrafficFails(t *testing.T) {
 	balanced(t)
 	east, _, members := eastAndWest(t)
 	members[0].health = probed(t, east)
 	members[0].health.Interval = time.Minute // and so the penalty
-	r := start(t, Options{}, members...)
+	r := start(t, Options{Forwarded: manyClients}, members...)
 	until(t, "east to be up", r.upstream("east").Healthy)
 	if err := east.FailHandshakes(503, 1); err != nil {
 		t.Fatal(err)
 	}
-	for i := 1; r.upstream("east").Healthy(); i++ {
-		c, name := r.reached()
+	const insistent = 10
+	for range insistent {
+		c, name := r.reachedBy(1)
+		if name != "west" || !r.upstream("east").Healthy() {
+			t.Fatalf("one client reached %q; %+v", name, r.upstream("east").Checker().Status())
+		}
+		c.Close()
+	}
+	for i := 2; r.upstream("east").Healthy(); i++ {
+		c, name := r.reachedBy(i)
 		if name != "west" || i > 3 {
 			t.Fatalf("handshake %d reached %q", i, name)
 		}
@@ -270,7 +292,7 @@ func TestProbeFineTrafficFails(t *testing.T) {
 	if s.Trips != 1 || s.LastProbe.Err != "" || s.Healthy || s.State != health.Open && s.State != health.HalfOpen {
 		t.Errorf("status %+v", s)
 	}
-	if n := r.upstream("east").Totals().HandshakeFailures; n != 3 {
+	if n := r.upstream("east").Totals().HandshakeFailures; n != insistent+2 {
 		t.Errorf("%d handshakes failed before the breaker opened", n)
 	}
 }

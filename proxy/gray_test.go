@@ -27,7 +27,7 @@ func TestHungUpstream(t *testing.T) {
 	unseen.Interval, unseen.Timeout, unseen.Fall = 20*time.Millisecond, patience, 2
 	// A handshake that ends late on a busy machine counts all the same.
 	unseen.HandshakeTimeout = patience
-	r := start(t, Options{Failover: Failover{HandshakeTimeout: 4 * soon}}, // enough for west
+	r := start(t, Options{Failover: Failover{HandshakeTimeout: 4 * soon}, Forwarded: manyClients}, // enough for west
 		member{name: "by http", address: east.Addr(), health: seen},
 		member{name: "by tcp", address: east.Addr(), health: unseen},
 		member{name: "west", address: west.Addr(), role: pool.Secondary})
@@ -44,8 +44,8 @@ func TestHungUpstream(t *testing.T) {
 		t.Fatalf("the tcp probe is said not to see it: %+v", s)
 	}
 
-	for byTCP.Healthy() {
-		c, name := r.reached()
+	for i := 1; byTCP.Healthy(); i++ {
+		c, name := r.reachedBy(i)
 		c.Close()
 		if name != "west" {
 			t.Fatalf("reached %q", name)

@@ -233,7 +233,7 @@ func gateway(status int) bool {
 func (x *passed) settle(status int) {
 	x.scored.Do(func() {
 		if gateway(status) {
-			x.score.Done(fmt.Errorf("answer %d", status))
+			x.score.Done(health.ByClient(x.client, fmt.Errorf("answer %d", status)))
 			x.lease.Upstream().CountHandshakeFailure()
 		} else {
 			x.score.Done(nil)
@@ -249,6 +249,7 @@ func (x *passed) neutral() {
 // failed scores that no answer has come. Its time may have been much longer than a
 // handshake can take; then it is no handshake for the breaker, but a loss.
 func (x *passed) failed(err error) {
+	err = health.ByClient(x.client, err)
 	x.scored.Do(func() {
 		if time.Since(x.began) > x.timeout {
 			x.score.Done(health.ErrLocal)

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unique"
 
+	"github.com/pointsman/pointsman/health"
 	"github.com/pointsman/pointsman/pool"
 	"github.com/pointsman/pointsman/proxy/drain"
 	"github.com/pointsman/pointsman/proxy/relay"
@@ -54,7 +55,7 @@ func (s *session) ended(end relay.End) {
 	if end.Cause.UpstreamFault() {
 		u.CountLost()
 		if end.Duration < earlyLoss {
-			p.losses.report(loss{u, end.Duration, end.Cause})
+			p.losses.report(loss{u, s.client, end.Duration, end.Cause})
 		} else {
 			u.Checker().Nudge()
 		}
@@ -76,6 +77,7 @@ func (s *session) ended(end relay.End) {
 // loss is the early abnormal end of a session.
 type loss struct {
 	upstream *pool.Upstream
+	client   netip.Addr
 	after    time.Duration
 	cause    relay.Cause
 }
@@ -99,7 +101,8 @@ func (l losses) run(ctx context.Context) {
 	for {
 		select {
 		case x := <-l:
-			x.upstream.Checker().Lost(fmt.Errorf("session of %v: %v", x.after.Round(time.Millisecond), x.cause))
+			err := fmt.Errorf("session of %v: %v", x.after.Round(time.Millisecond), x.cause)
+			x.upstream.Checker().Lost(health.ByClient(x.client, err))
 		case <-ctx.Done():
 			return
 		}
