@@ -55,7 +55,7 @@ func TestHeldUpIsNotSilentNorIdle(t *testing.T) {
 }
 
 func testHeldUpIsNotSilentNorIdle(t *testing.T, over scheme) {
-	const limit = 200 * time.Millisecond
+	const limit = 700 * time.Millisecond // less than a client is held up
 	r := start(t, Options{Rate: Rate{Messages: 1}, PingInterval: limit / 8, PingTimeout: limit, WriteTimeout: limit}, over)
 	l := r.join(t)
 	hello := masked(textFrame, "hello")

@@ -54,6 +54,13 @@ func allowed(rate, burst int64, since time.Time) int64 {
 	return burst + rate*(time.Since(since).Milliseconds()+2)/1000
 }
 
+// mustSlow reports whether a client that sent n tokens' worth at once and lived
+// that long must have been held up. On a machine that is so busy that all came
+// slower than the rate anyhow, there was nobody to hold up.
+func mustSlow(e End, n, rate, burst int64) bool {
+	return e.Duration < time.Duration(n-burst)*time.Second/time.Duration(rate)*5/4
+}
+
 // Of a flood of messages no more pass at any time than the rate allows, and in the
 // end all have.
 func TestMessageRate(t *testing.T) { eachScheme(t, eitherSide, testMessageRate) }
@@ -85,10 +92,10 @@ func testMessageRate(t *testing.T, over scheme) {
 	if want := sent(counted[textFrame], frames...); e.Client != want {
 		t.Errorf("counted %+v, want %+v", e.Client, want)
 	}
-	if e.Slowed <= 0 || e.Slowed > e.Duration {
+	if e.Slowed > e.Duration || e.Slowed <= 0 && mustSlow(e, int64(len(frames)), rate, burst) {
 		t.Errorf("slowed for %v of %v", e.Slowed, e.Duration)
 	}
-	if n := r.relay.Totals(); n != (Totals{Slowed: 1}) {
+	if n := r.relay.Totals(); n.Exceeded != 0 || (n.Slowed == 1) != (e.Slowed > 0) {
 		t.Errorf("totals %+v", n)
 	}
 }
@@ -132,7 +139,7 @@ func testSmallFragmentsCount(t *testing.T, over scheme) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if e := l.closed(); e.Slowed <= 0 {
+	if e := l.closed(); e.Slowed <= 0 && mustSlow(e, 150, rate, burst) {
 		t.Errorf("ended with %+v", e)
 	}
 }
@@ -171,7 +178,7 @@ func testByteRate(t *testing.T, over scheme) {
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
-			if e := l.closed(); e.Client != sent(uint64(count), stream) || e.Slowed <= 0 {
+			if e := l.closed(); e.Client != sent(uint64(count), stream) || e.Slowed <= 0 && mustSlow(e, int64(len(stream)), rate, burst) {
 				t.Errorf("ended with %+v", e)
 			}
 		})
@@ -340,13 +347,18 @@ func TestManyAreHeldUp(t *testing.T) {
 	if e := modest.closed(); e.Slowed != 0 {
 		t.Errorf("slowed for %v", e.Slowed)
 	}
+	var slowed uint64
 	for _, l := range links {
 		l.upstream.bytes(flood)
-		if e := l.closed(); e.Slowed <= 0 || e.Client.Messages != 3*burst {
+		e := l.closed()
+		if e.Slowed <= 0 && mustSlow(e, 3*burst, rate, burst) || e.Client.Messages != 3*burst {
 			t.Errorf("ended with %+v", e)
 		}
+		if e.Slowed > 0 {
+			slowed++
+		}
 	}
-	if n := r.relay.Totals(); n != (Totals{Slowed: floods}) {
-		t.Errorf("totals %+v", n)
+	if n := r.relay.Totals(); n != (Totals{Slowed: slowed}) {
+		t.Errorf("totals %+v, %d were slowed", n, slowed)
 	}
 }

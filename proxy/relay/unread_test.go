@@ -13,7 +13,7 @@ func TestBackPressureIsNotSilence(t *testing.T) {
 }
 
 func testBackPressureIsNotSilence(t *testing.T, over scheme) {
-	const interval, timeout = 50 * time.Millisecond, time.Second
+	const interval, timeout = 50 * time.Millisecond, 2 * time.Second
 	r := startSmall(t, Options{PingInterval: interval, PingTimeout: timeout}, over)
 	// Not the smallest buffers: there the kernel itself may pause for a second.
 	const buffer = 64 << 10
