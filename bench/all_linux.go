@@ -6,5 +6,5 @@ func allCommand() *cobra.Command {
 	return command("all", "All measurements in turn, about ten minutes",
 		relayExperiment(), bulkExperiment(), idleExperiment(), handshakesExperiment(), failoverExperiment(),
 		drainExperiment(), flapExperiment(), reloadExperiment(), shutdownExperiment(), stormExperiment(),
-		tlsExperiment(), sparesExperiment(), slowExperiment(), descriptorsExperiment())
+		tlsExperiment(), sparesExperiment(), slowExperiment(), descriptorsExperiment(), fanoutExperiment())
 }

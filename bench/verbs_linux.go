@@ -7,7 +7,7 @@ func verbs() []*cobra.Command {
 		allCommand(),
 		relayCommand(), bulkCommand(), idleCommand(), handshakesCommand(), failoverCommand(),
 		drainCommand(), flapCommand(), reloadCommand(), shutdownCommand(), stormCommand(),
-		tlsCommand(), sparesCommand(), slowCommand(), descriptorsCommand(),
-		loadCommand(), echoCommand(),
+		tlsCommand(), sparesCommand(), slowCommand(), descriptorsCommand(), fanoutCommand(),
+		loadCommand(), echoCommand(), inboxCommand(),
 	}
 }

@@ -12,7 +12,7 @@ import (
 func verbs() []*cobra.Command {
 	var cmds []*cobra.Command
 	for _, name := range []string{"all", "relay", "bulk", "idle", "handshakes", "failover",
-		"drain", "flap", "reload", "shutdown", "storm", "tls", "spares", "slow", "descriptors", "load", "echo"} {
+		"drain", "flap", "reload", "shutdown", "storm", "tls", "spares", "slow", "descriptors", "fanout", "load", "echo", "inbox"} {
 		cmds = append(cmds, &cobra.Command{
 			Use:                name,
 			Short:              "Needs Linux",

@@ -22,7 +22,7 @@ type Options struct {
 	Rounds int
 	// Warmup and Duration are the two parts of a measurement. An idle contest ignores them.
 	Warmup, Duration time.Duration
-	// Connections is the number of sessions. A handshake contest ignores it.
+	// Connections is the number of sessions, or of callers of a fan-out. A handshake contest ignores it.
 	Connections int
 	// Opening is the number of handshakes under way at a time.
 	Opening int

@@ -17,9 +17,10 @@ type work func(context.Context, load.Options) (load.Result, error)
 
 // meter reads processor times at the two ends of a measured interval.
 type meter struct {
-	candidate, echo *peer.Process // candidate is nil without a proxy
-	proxied, echoed procstat.CPU  // at first the readings at the begin, then the differences
-	own             time.Duration // the same for this process
+	candidate       *peer.Process   // nil without a proxy
+	ends            []*peer.Process // the echo, or all upstreams
+	proxied, echoed procstat.CPU    // at first the readings at the begin, then the differences; echoed is the sum of the ends
+	own             time.Duration   // the same for this process
 }
 
 func (m *meter) read() (proxied, echoed procstat.CPU, own time.Duration, err error) {
@@ -28,8 +29,13 @@ func (m *meter) read() (proxied, echoed procstat.CPU, own time.Duration, err err
 			return proxied, echoed, 0, err
 		}
 	}
-	if echoed, err = procstat.ReadCPU(m.echo.PID()); err != nil {
-		return proxied, echoed, 0, err
+	for _, end := range m.ends {
+		used, err := procstat.ReadCPU(end.PID())
+		if err != nil {
+			return proxied, echoed, 0, err
+		}
+		echoed.User += used.User
+		echoed.System += used.System
 	}
 	var u unix.Rusage
 	if err = unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
@@ -52,9 +58,9 @@ func (m *meter) end() error {
 // measure puts load on one candidate and turns the result into a sample.
 func (s *stage) measure(ctx context.Context, name string, round int, do work) (Sample, error) {
 	c := s.candidates[name]
-	m := &meter{candidate: c.Process, echo: s.echo}
+	m := &meter{candidate: c.Process, ends: []*peer.Process{s.echo}}
 	if name == peer.Direct && s.direct != nil {
-		m.echo = s.direct
+		m.ends[0] = s.direct
 	}
 	o := load.Options{
 		Target:      c.Addr,

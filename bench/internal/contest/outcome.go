@@ -8,7 +8,7 @@ import (
 // HybridName is that of pointsman's entry with the hybrid key exchange.
 const HybridName = "pointsman, X25519MLKEM768"
 
-// Sample is one candidate in one round. "Operation" is a round trip, or a handshake.
+// Sample is one candidate in one round. "Operation" is a round trip, a handshake, or a broadcast.
 type Sample struct {
 	Round     int     `json:"round"`
 	PerSecond float64 `json:"per_second,omitempty"`
@@ -20,7 +20,8 @@ type Sample struct {
 	LoadCPU float64 `json:"load_us_per_operation,omitempty"`
 	P50     float64 `json:"p50_us,omitempty"`
 	P99     float64 `json:"p99_us,omitempty"`
-	// Busy, LoadBusy and EchoBusy are processors in use on average: by the candidate, the load and the echo.
+	// Busy, LoadBusy and EchoBusy are processors in use on average: by the candidate, the load and the echo, or all upstreams of a
+	// fan-out together.
 	Busy     float64 `json:"candidate_busy,omitempty"`
 	LoadBusy float64 `json:"load_busy,omitempty"`
 	EchoBusy float64 `json:"echo_busy,omitempty"`
@@ -29,6 +30,10 @@ type Sample struct {
 	PSS    float64 `json:"pss_per_session,omitempty"`
 	Empty  float64 `json:"rss_empty,omitempty"`
 	Errors int64   `json:"errors"`
+	// Calls is how many broadcasts a fan-out sent, those beside the measured interval included: errors are looked for in all of them.
+	// First is the first error in words.
+	Calls int64  `json:"calls,omitempty"`
+	First string `json:"first_error,omitempty"`
 }
 
 // Entry is what one candidate did in all rounds.
@@ -57,14 +62,16 @@ func (e Entry) Errors() int64 {
 
 // Outcome is what a contest has measured.
 type Outcome struct {
-	// Experiment is relay, bulk, handshakes or idle; with TLS that is its last word, after tls, and both or resumed.
+	// Experiment is relay, bulk, handshakes, idle or fanout; with TLS that is its last word, after tls, and both or resumed.
 	Experiment string `json:"experiment"`
 	// Setting says in words what each candidate had to do.
-	Setting string  `json:"setting"`
+	Setting string `json:"setting"`
+	// Callers is how many broadcasts of a fan-out were under way at a time.
+	Callers int     `json:"callers,omitempty"`
 	Entries []Entry `json:"entries"`
 }
 
-// Kind is the experiment, with or without TLS: relay, bulk, handshakes or idle.
+// Kind is the experiment, with or without TLS: relay, bulk, handshakes, idle or fanout.
 func (o Outcome) Kind() string { return o.Experiment[strings.LastIndexByte(o.Experiment, ' ')+1:] }
 
 // Secure reports whether it was with TLS.

@@ -45,7 +45,7 @@ func TestSecure(t *testing.T) {
 	addr, a := serveTLS(t)
 	for _, o := range []Options{
 		{Connections: 20, Size: 125, Loops: 2},
-		{Connections: 3, Size: 1 << 20},
+		{Connections: 3, Size: 1 << 20, Patience: time.Minute},
 		{Connections: 10, Size: 125, Every: 5 * time.Millisecond},
 	} {
 		clients := a.Clients(authority.Full)

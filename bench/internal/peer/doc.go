@@ -1,5 +1,5 @@
-// Package peer starts and stops what takes part in a measurement: the echo upstream, and the candidates that stand in
-// front of it (pointsman, nginx, HAProxy), and tools, which take part without being measured.
+// Package peer starts and stops what takes part in a measurement: the echo upstream, the inboxes of broadcasts, and the candidates that
+// stand in front of them (pointsman, nginx, HAProxy), and tools, which take part without being measured.
 //
 // The noun is a Candidate: an address to connect to and the process tree whose cost is measured. The invariant: what was
 // started is stopped, on success, on error and when the program is interrupted; each process is the leader of its own

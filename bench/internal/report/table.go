@@ -16,9 +16,12 @@ const direct = "direct"
 func Print(w io.Writer, o contest.Outcome) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%s: %s; medians\n", o.Experiment, o.Setting)
-	if o.Kind() == "idle" {
+	switch o.Kind() {
+	case "idle":
 		idleTable(&b, o)
-	} else {
+	case "fanout":
+		fanoutTable(&b, o)
+	default:
 		trafficTable(&b, o)
 		bottleneck(&b, o)
 	}

@@ -73,6 +73,8 @@ func Judge(o contest.Outcome) []Verdict {
 		return []Verdict{atLeast(o, fmt.Sprintf("%s: at least nginx's rate (%.2f times, for noise)", o.Experiment, minSecureNgx), nginx, minSecureNgx)}
 	case "idle":
 		return []Verdict{idleMemory(o)}
+	case "fanout":
+		return []Verdict{judgeFanout(o)}
 	case "handshakes":
 		return []Verdict{atLeast(o, fmt.Sprintf("handshakes: at least %.1f times nginx's rate", minHandshakeNgx), nginx, minHandshakeNgx)}
 	}
