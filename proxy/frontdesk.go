@@ -84,7 +84,7 @@ func (d *desk) asks(c *clientConn, path string) negotiate.Request {
 func (d *desk) health(method string, leaving bool) reply {
 	switch {
 	case method != http.MethodGet && method != http.MethodHead:
-		return reply{status: http.StatusMethodNotAllowed, fields: [][2]string{{"Allow", "GET, HEAD"}}}
+		return notAllowed("GET, HEAD")
 	case !leaving && slices.ContainsFunc(d.set.Upstreams(), (*pool.Upstream).Usable):
 		return reply{status: http.StatusOK, fields: [][2]string{{"Cache-Control", "no-store"}}}
 	}
@@ -103,13 +103,13 @@ func (p *Proxy) callREST(c *clientConn, path string, in *content) (reply, error)
 		return negotiated(d.negotiator.GenerateToken(d.asks(c, path), call.Hub)), nil
 	}
 	base := d.base(c)
+	var token *azure.Token
 	text, err := azure.FindToken(field(&c.request, "Authorization"), string(c.request.Query))
-	if err != nil {
-		return reply{}, errUnauthorized
+	if err == nil {
+		token, err = d.guard.Verify(text, base, azure.RESTResource(d.Kind, path))
 	}
-	token, err := d.guard.Verify(text, base, azure.RESTResource(d.Kind, path))
 	if err != nil {
-		return reply{}, errUnauthorized
+		return reply{}, refuseToken(err)
 	}
 	if call.Hub != "" && !d.serves(call.Hub) {
 		return reply{}, errHub

@@ -10,19 +10,27 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/pointsman/pointsman/health"
 	"github.com/pointsman/pointsman/proxy/handshake"
 	"github.com/pointsman/pointsman/proxy/negotiate"
 )
 
 // negotiateThere passes a negotiation of SignalR to an upstream: a server of the
 // application's own, or the service to which a first negotiation has led. What the
-// answer calls the connection leads back to that upstream.
+// answer calls the connection leads back to that upstream. The service has one
+// method for it; about others, a server of the application's own decides itself.
 func (p *Proxy) negotiateThere(c *clientConn) (reply, error) {
+	if method := string(c.request.Method); !c.route.desk.transparent() && method != http.MethodPost && method != http.MethodOptions {
+		return notAllowed("POST, OPTIONS"), nil
+	}
 	if err := c.request.CheckPlain(); err != nil {
 		return reply{}, err
 	}
 	if err := c.route.allowed.check(&c.request); err != nil {
 		return reply{}, err
+	}
+	if !c.route.hasRequired(c.request.Query) {
+		return reply{status: errParameter.Status, kind: "text/plain; charset=utf-8", body: []byte(errParameter.Reason)}, nil // as a first negotiation
 	}
 	if err := c.showTicket(string(c.request.Method)); err != nil {
 		return reply{}, err
@@ -55,7 +63,8 @@ type negotiation struct {
 	negotiate.UpstreamAnswer
 }
 
-// negotiateWith asks one upstream, before one deadline.
+// negotiateWith asks one upstream, before one deadline. What fails once it is asked
+// may be the client's doing.
 func (p *Proxy) negotiateWith(c *clientConn, t *target) (n negotiation, err error) {
 	limits := &c.world.options.Failover
 	deadline := time.Now().Add(limits.HandshakeTimeout)
@@ -70,6 +79,7 @@ func (p *Proxy) negotiateWith(c *clientConn, t *target) (n negotiation, err erro
 		return n, err
 	}
 	defer cut(conn)
+	defer func() { err = health.ByClient(c.address(), err) }()
 	if err := conn.SetDeadline(deadline); err != nil {
 		return n, err
 	}
@@ -77,7 +87,7 @@ func (p *Proxy) negotiateWith(c *clientConn, t *target) (n negotiation, err erro
 	if _, err := conn.Write(c.out); err != nil {
 		return n, fmt.Errorf("negotiation with %s: %w", t.name, err)
 	}
-	if err := n.read(conn); err != nil {
+	if err := n.read(conn, string(out.Method)); err != nil {
 		return n, fmt.Errorf("negotiation with %s: %w", t.name, err)
 	}
 	if n.status >= http.StatusInternalServerError {
@@ -86,9 +96,11 @@ func (p *Proxy) negotiateWith(c *clientConn, t *target) (n negotiation, err erro
 	return n, nil
 }
 
-// read reads the answer.
-func (n *negotiation) read(conn net.Conn) error {
+// read reads the answer to a request with this method.
+func (n *negotiation) read(conn net.Conn, method string) error {
 	var response fasthttp.Response
+	response.SkipBody = method == http.MethodHead
+	response.Header.SetNoDefaultContentType(true)
 	in := bufio.NewReaderSize(conn, answerLimits.Size)
 	if err := response.ReadLimitBody(in, negotiate.MaxUpstreamAnswer); err != nil {
 		if timedOut(err) || local(err) {
@@ -97,6 +109,9 @@ func (n *negotiation) read(conn net.Conn) error {
 		return errBody
 	}
 	h := &response.Header
+	if h.StatusCode() == http.StatusSwitchingProtocols {
+		return errUnasked
+	}
 	n.status, n.kind = response.StatusCode(), string(h.ContentType())
 	n.body = append([]byte(nil), response.Body()...)
 	for name, value := range h.All() {
@@ -109,6 +124,8 @@ func (n *negotiation) read(conn net.Conn) error {
 	}
 	return nil
 }
+
+var errUnasked = &handshake.BadAnswer{Reason: "status 101 to a negotiation"}
 
 // ofHop reports whether a field of an answer is not for the client, or is written
 // anew for it.

@@ -20,6 +20,11 @@ type reply struct {
 func negotiated(a negotiate.Answer) reply { return reply{a.Status, a.ContentType, a.Fields, a.Body} }
 func fannedOut(a fanout.Answer) reply     { return reply{a.Status, a.ContentType, a.Fields, a.Body} }
 
+// notAllowed is the answer to another method.
+func notAllowed(allow string) reply {
+	return reply{status: http.StatusMethodNotAllowed, fields: [][2]string{{"Allow", allow}}}
+}
+
 // append appends the bytes for the client. Fields whose values cannot stand in a
 // head are left out.
 func (r *reply) append(dst, method []byte, keep bool) []byte {

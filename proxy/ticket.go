@@ -78,14 +78,19 @@ func (t *ticket) verify(c *clientConn) error {
 	if err == nil {
 		t.token, err = d.guard.Verify(t.text, d.base(c), t.resource)
 	}
-	switch {
-	case err == nil, t.again && (errors.Is(err, azure.ErrNoToken) || errors.Is(err, azure.ErrTokenExpired)):
+	if err == nil || t.again && (errors.Is(err, azure.ErrNoToken) || errors.Is(err, azure.ErrTokenExpired)) {
 		return nil
-	case errors.Is(err, azure.ErrTokenTooLong):
-		return errTokenLong
-	default:
-		return errUnauthorized
 	}
+	return refuseToken(err)
+}
+
+// refuseToken is the answer to who shows none that is taken: the same, whatever is
+// wrong, unless it was too long to be looked at.
+func refuseToken(err error) error {
+	if errors.Is(err, azure.ErrTokenTooLong) {
+		return errTokenLong
+	}
+	return errUnauthorized
 }
 
 // refuseResource is the answer to who asks for no hub, or for more than one.

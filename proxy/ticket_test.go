@@ -241,4 +241,15 @@ func TestServiceRequiredParameter(t *testing.T) {
 	if a := r.call("", "GET", "/negotiate?hub=chat&endpoint=nobody", "", ""); a.status != 200 {
 		t.Errorf("negotiation with an unknown one: %+v", a)
 	}
+
+	own := newHubServer(t, "own")
+	hub := serveRegions(t, azure.SignalR, func(r *Route) {
+		r.Service.AccessKeys, r.RequireQuery = nil, "endpoint"
+	}, member{name: own.name, address: own.address()})
+	if a := hub.call("", "POST", "/chathub/negotiate", "", ""); a.status != 400 || a.body != "Invalid request" || len(own.took()) != 0 {
+		t.Errorf("negotiation with a server of one's own, without it: %+v", a)
+	}
+	if a := hub.call("", "POST", "/chathub/negotiate?endpoint=own", "", ""); a.status != 200 || len(own.took()) != 1 {
+		t.Errorf("negotiation with a server of one's own: %+v", a)
+	}
 }

@@ -45,8 +45,8 @@ type VerifierOptions struct {
 	Cached int
 }
 
-// Verifier verifies access tokens. It remembers good ones by their SHA-256, so that no token is kept in clear. All methods may be
-// called concurrently.
+// Verifier verifies access tokens. It remembers those that it has taken by their SHA-256, so that no token is kept in clear. All methods
+// may be called concurrently.
 type Verifier struct {
 	issuers []Issuer
 	parser  *jwt.Parser
@@ -112,8 +112,18 @@ func (v *Verifier) Verify(token string, at Base, resource Resource) (*Token, err
 	if len(token) > MaxToken {
 		return nil, ErrTokenTooLong
 	}
-	s, err := v.signed(token, time.Now())
-	if err != nil {
+	sum := sha256.Sum256([]byte(token))
+	s, known := v.recall(sum)
+	if !known {
+		var err error
+		if s, err = v.inspect(token); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.tokens[0].valid(time.Now()); err != nil {
+		if known && err == ErrTokenExpired {
+			v.cache.Remove(sum)
+		}
 		return nil, err
 	}
 	for i, t := range s.tokens {
@@ -123,6 +133,9 @@ func (v *Verifier) Verify(token string, at Base, resource Resource) (*Token, err
 		}
 		for _, base := range bases {
 			if slices.ContainsFunc(s.audiences, func(a string) bool { return resource.Accepts(a, base) }) {
+				if !known && v.cache != nil && len(token) <= maxCachedToken { // who is not let in takes no place
+					v.cache.Add(sum, s)
+				}
 				return t, nil
 			}
 		}
@@ -138,31 +151,12 @@ func (v *Verifier) Cached() int {
 	return v.cache.Len()
 }
 
-// signed does what does not depend on the request, or remembers it.
-func (v *Verifier) signed(token string, now time.Time) (*signed, error) {
-	keep := v.cache != nil && len(token) <= maxCachedToken
-	var sum [sha256.Size]byte
-	if keep {
-		sum = sha256.Sum256([]byte(token))
-		if s, ok := v.cache.Get(sum); ok {
-			err := s.tokens[0].valid(now)
-			if err == ErrTokenExpired {
-				v.cache.Remove(sum)
-			}
-			return s, err
-		}
+// recall returns what was found out about a token that is remembered.
+func (v *Verifier) recall(sum [sha256.Size]byte) (*signed, bool) {
+	if v.cache == nil {
+		return nil, false
 	}
-	s, err := v.inspect(token)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.tokens[0].valid(now); err != nil {
-		return nil, err
-	}
-	if keep {
-		v.cache.Add(sum, s)
-	}
-	return s, nil
+	return v.cache.Get(sum)
 }
 
 // inspect reads a token and finds out who has signed it.

@@ -204,6 +204,10 @@ func TestVerifyCached(t *testing.T) {
 				t.Errorf("got %v, want %v", err, want)
 			}
 		}
+		verify(here, other, ErrTokenAudience)
+		if v.Cached() != 0 {
+			t.Errorf("%d tokens are cached that were not taken", v.Cached())
+		}
 		verify(here, hub, nil)
 		if _, err := v.Verify(compact(hs256, chat(now, ""), "forged"), here, hub); !errors.Is(err, ErrTokenSignature) || v.Cached() != 1 {
 			t.Errorf("a forged token: %v, %d tokens are cached", err, v.Cached())

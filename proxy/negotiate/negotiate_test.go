@@ -306,6 +306,9 @@ func TestCallers(t *testing.T) {
 			}
 		})
 	}
+	if n := r.n.verifier.Cached(); n > 3 { // two of the good ones may be the same
+		t.Errorf("%d tokens are remembered, 3 were good", n)
+	}
 	request := r.request("POST", path+"?access_token="+long)
 	if a := r.n.List(func() Request { request.Method = "GET"; return request }()); a.Status != 414 {
 		t.Errorf("a long token in the query: answered %d", a.Status)
