@@ -13,7 +13,8 @@ import (
 
 func echoCommand() *cobra.Command {
 	var listen, name, cert, key string
-	var loops, nice int
+	var loops int
+	var yields bool
 	cmd := &cobra.Command{
 		Use:   "echo",
 		Short: "Serve a WebSocket echo that is leaner than any proxy in front of it",
@@ -33,7 +34,7 @@ func echoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s.Nice = nice
+			s.Yields = yields
 			fmt.Fprintln(cmd.OutOrStdout(), peer.EchoPrefix+s.Addr())
 			return s.Run(cmd.Context())
 		},
@@ -43,6 +44,6 @@ func echoCommand() *cobra.Command {
 	cmd.Flags().StringVar(&cert, "cert", "", "PEM file of a certificate, to speak TLS")
 	cmd.Flags().StringVar(&key, "key", "", "PEM file of its key")
 	cmd.Flags().IntVar(&loops, "loops", 1, "threads, each with a listener of its own")
-	cmd.Flags().IntVar(&nice, "nice", 0, "how far its threads stand back when processors are short, 0 to 19")
+	cmd.Flags().BoolVar(&yields, "yield", false, "run only when nobody else wants a processor")
 	return cmd
 }

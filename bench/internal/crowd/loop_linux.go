@@ -84,7 +84,7 @@ func newLoop(c *Crowd, target netip.AddrPort, i, n int) (*loop, error) {
 
 // run moves the clients until the crowd is dispersed.
 func (l *loop) run() error {
-	if err := epoll.OwnThread(l.crowd.opts.Nice); err != nil {
+	if err := epoll.OwnThread(l.crowd.opts.Yields); err != nil {
 		return err
 	}
 	for l.err == nil && !l.crowd.stopped.Load() {

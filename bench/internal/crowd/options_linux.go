@@ -27,9 +27,9 @@ type Options struct {
 	Loops int
 	// Patience is how long an answer or an echo may take; default 10 s.
 	Patience time.Duration
-	// Nice is how far the threads stand back behind others when processors are short, 0 to 19: for clients that would be on
-	// other machines, and shall not be what is measured.
-	Nice int
+	// Yields lets the threads have a processor only when nobody else wants it (SCHED_IDLE): for clients that would be on other
+	// machines, and shall not be what is measured.
+	Yields bool
 	// Return makes clients come back after any end of their session. Without it they stay away.
 	Return bool
 }
@@ -60,7 +60,6 @@ func (o Options) withDefaults() (Options, netip.AddrPort, error) {
 	within("clients", o.Clients, 1, maxClients)
 	within("opening", o.Opening, 1, 1024)
 	within("active", o.Active, 0, o.Clients)
-	within("nice", o.Nice, 0, 19)
 	within("size", o.Size, labelSize, 4096)
 	within("loops", o.Loops, 1, 64)
 	if o.Period < 0 || o.Patience < 0 {

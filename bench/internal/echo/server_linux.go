@@ -16,10 +16,10 @@ import (
 
 // Server is a WebSocket echo server. Make it with Listen; call Run once.
 type Server struct {
-	// Nice is how far its threads stand back behind others when processors are short, 0 to 19. Set it before Run.
-	Nice  int
-	addr  netip.AddrPort
-	loops []*loop
+	// Yields lets its threads have a processor only when nobody else wants it (SCHED_IDLE). Set it before Run.
+	Yields bool
+	addr   netip.AddrPort
+	loops  []*loop
 }
 
 // Listen opens addr, an IPv4 address and port (port 0 picks a free one), once for each of the loops. name, which may be empty, is
@@ -66,7 +66,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for i, l := range s.loops {
 		wg.Go(func() {
 			defer cancel() // one loop less would change every figure
-			if errs[i] = epoll.OwnThread(s.Nice); errs[i] == nil {
+			if errs[i] = epoll.OwnThread(s.Yields); errs[i] == nil {
 				errs[i] = l.run()
 			}
 		})

@@ -7,15 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OwnThread gives the calling goroutine a thread of its own until it ends. nice is how far that stands back behind others when
-// processors are short, 0 to 19.
-func OwnThread(nice int) error {
-	runtime.LockOSThread() // for good: nobody else shall get a thread that stands back
-	if nice == 0 {
+// OwnThread gives the calling goroutine a thread of its own until it ends. One that yields gets a processor only when nobody else wants
+// it.
+func OwnThread(yields bool) error {
+	runtime.LockOSThread() // for good: nobody else shall get a thread that yields
+	if !yields {
 		return nil
 	}
-	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, nice); err != nil { // of the thread alone
-		return fmt.Errorf("set priority %d: %w", nice, err)
+	idle := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}
+	if err := unix.SchedSetAttr(0, &idle, 0); err != nil { // of the thread alone
+		return fmt.Errorf("let a thread yield: %w", err)
 	}
 	return nil
 }

@@ -176,7 +176,7 @@ type Echo struct {
 	Name   string // told to each client in echo.NameHeader
 	// Cert and Key are files of a certificate, if it shall speak TLS.
 	Cert, Key string
-	Nice      int // how far it stands back when processors are short, 0 to 19
+	Yields    bool // runs only when nobody else wants a processor
 }
 
 // StartEcho runs this program's own echo command, so that its time is told apart from the load's, and returns it with its
@@ -186,7 +186,7 @@ func StartEcho(ctx context.Context, e Echo) (*Process, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("find own program: %w", err)
 	}
-	args := []string{"echo", "--loops", fmt.Sprint(max(e.Loops, 1)), "--listen", cmp.Or(e.Listen, "127.0.0.1:0"), "--nice", fmt.Sprint(e.Nice)}
+	args := []string{"echo", "--loops", fmt.Sprint(max(e.Loops, 1)), "--listen", cmp.Or(e.Listen, "127.0.0.1:0"), fmt.Sprintf("--yield=%t", e.Yields)}
 	if e.Name != "" {
 		args = append(args, "--name", e.Name)
 	}

@@ -29,23 +29,21 @@ type Calm struct {
 // the latency, wherever it is done.
 const calmShare = 0.2
 
-// standBack is the niceness of the clients that are drained and of their upstreams. They would be on other machines: what is measured is
-// what their coming and going costs the router, and not what it costs them.
-const standBack = 19
-
 // RunBeside measures the latency of sessions beside others that are drained by an operator. The drain is paused and resumed, so
 // that both are measured shortly after one another: first with it and then without, in the next round the other way round.
 func RunBeside(ctx context.Context, o Options, m Calm) (Beside, error) {
 	res := Beside{Sessions: m.Sessions, Size: m.Size, Drained: m.Drained, Rate: m.Rate, Return: m.Return}
 	err := onStage(o, "beside", func(s *stage) error {
 		var list string
+		// The clients that are drained, and their upstreams, would be on other machines: what is measured is what their coming and
+		// going costs the router, and not what it costs them.
 		for _, name := range []string{"calm", "left", "right"} {
 			u, err := s.place(name)
 			if err != nil {
 				return err
 			}
 			if name != "calm" {
-				u.nice = standBack
+				u.yields = true
 			}
 			if err := s.start(ctx, u); err != nil {
 				return err
@@ -60,7 +58,7 @@ func RunBeside(ctx context.Context, o Options, m Calm) (Beside, error) {
 		if err := s.door.Order(ctx, "/upstreams/right/disable", nil, nil); err != nil {
 			return err
 		}
-		c, err := s.gather(ctx, crowd.Options{Clients: m.Drained, Return: m.Return, Nice: standBack}, "left")
+		c, err := s.gather(ctx, crowd.Options{Clients: m.Drained, Return: m.Return, Yields: true}, "left")
 		if err != nil {
 			return err
 		}

@@ -68,7 +68,7 @@ func onStage(o Options, name string, script func(*stage) error) error {
 // upstream is an echo that can go and come back at the same address.
 type upstream struct {
 	name, addr string
-	nice       int
+	yields     bool                 // runs only when nobody else wants a processor
 	secure     *authority.Authority // it speaks TLS, if not nil
 	way        string               // the address at which the router finds it, if that is another
 	process    *peer.Process        // nil while it is not there
@@ -94,7 +94,7 @@ func (s *stage) upstream(ctx context.Context, name string) (*upstream, error) {
 
 // start lets an upstream come, or come back.
 func (s *stage) start(ctx context.Context, u *upstream) error {
-	e := peer.Echo{Listen: u.addr, Loops: s.Loops, Name: u.name, Nice: u.nice}
+	e := peer.Echo{Listen: u.addr, Loops: s.Loops, Name: u.name, Yields: u.yields}
 	if u.secure != nil {
 		e.Cert, e.Key = u.secure.CertFile, u.secure.KeyFile
 	}
