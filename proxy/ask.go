@@ -47,6 +47,13 @@ func (c *clientConn) ask(t *target, conn net.Conn, deadline time.Time) error {
 	if _, err := conn.Write(c.out); err != nil {
 		return err
 	}
+	c.back = c.back[:0]
+	return c.hear(conn)
+}
+
+// hear reads the answer of an upstream that was asked, of which c.back may hold the
+// start, and judges it.
+func (c *clientConn) hear(conn net.Conn) error {
 	if err := c.opening.readAnswer(conn); err != nil {
 		return err
 	}
@@ -58,7 +65,6 @@ func (c *clientConn) ask(t *target, conn net.Conn, deadline time.Time) error {
 
 // readAnswer reads the first answer that is not interim.
 func (o *opening) readAnswer(conn net.Conn) error {
-	o.back = o.back[:0]
 	for interim := 0; ; interim++ {
 		if err := o.readAnswerHead(conn); err != nil {
 			return err

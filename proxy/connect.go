@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/pointsman/pointsman/health"
 	"github.com/pointsman/pointsman/pool"
-	"github.com/pointsman/pointsman/proxy/handshake"
 )
 
 // connect finds an upstream for a checked handshake: it tries what the route's
@@ -20,7 +18,10 @@ import (
 // c.answer and the lease must be released once. The error is a *refusedByAll, a
 // *relayedAnswer or a *handshake.Refusal.
 func (p *Proxy) connect(c *clientConn) (net.Conn, pool.Lease, error) {
-	c.find()
+	if !c.searched {
+		c.find()
+		c.search.begin(c)
+	}
 	conn, lease, score, err := p.seek(c, p.attempt)
 	if err == nil {
 		score.Done(nil)
@@ -28,83 +29,28 @@ func (p *Proxy) connect(c *clientConn) (net.Conn, pool.Lease, error) {
 	return conn, lease, err
 }
 
-// seek tries what the client belongs to and then what the route's router picks,
-// until an attempt succeeds, fails for good with a *relayedAnswer, or all are used
-// up. An upstream that admits no more handshakes for now is passed over. On
-// success it is for the caller to release the lease and to settle the score.
+// seek goes on with the search of c until an attempt succeeds, fails for good with a
+// *relayedAnswer, or all are used up. On success it is for the caller to release the
+// lease and to settle the score.
 func (p *Proxy) seek(c *clientConn, attempt func(*clientConn, *target) (net.Conn, error)) (net.Conn, pool.Lease, health.Attempt, error) {
-	request := pool.Request{
-		Host:   string(c.request.Host),
-		Path:   string(c.request.Path),
-		Query:  string(c.request.Query),
-		Client: c.address(),
-	}
-	request.Affinity = c.affinity(request.Query)
-	var tried pool.Tried
-	var last error
-	var full *admission // of the first upstream that was passed over
-	for attempts := 0; attempts < c.world.options.Failover.Attempts; {
-		if attempts > 0 && p.stopping.Load() {
-			break
-		}
-		lease, err := c.pick(request, tried)
-		if err != nil {
-			if err != pool.ErrNoUpstream { // wrapped: the router itself is at fault
-				p.logger.Error("pick", "error", err)
+	s := &c.search
+	for s.stage != looking || s.next(c) {
+		if s.stage == picked {
+			if !s.turn.IsZero() && !p.await(time.Until(s.turn)) {
+				s.leave(errStopping)
+				break
 			}
-			break
+			s.ask(p)
 		}
-		u := lease.Upstream()
-		if p.world.Load().current(u) == nil { // removed since the head was judged
-			lease.Release()
-			tried = tried.Add(u)
-			continue
-		}
-		t := c.world.targets[u]
-		wait, ok := t.admission.enter(u.HandshakesPerSecond())
-		if !ok {
-			lease.Release()
-			tried = tried.Add(u)
-			full = cmp.Or(full, t.admission)
-			continue
-		}
-		if !p.await(wait) {
-			lease.Release()
-			last = errStopping
-			break
-		}
-		if attempts++; attempts > 1 {
-			p.counters.failovers.Add(1)
-		}
-		score := u.Checker().Begin()
-		conn, err := attempt(c, t)
+		conn, err := attempt(c, s.target)
 		if err == nil {
-			return conn, lease, score, nil
+			return conn, s.lease, s.score, nil
 		}
-		lease.Release()
-		var relayed *relayedAnswer
-		if errors.As(err, &relayed) && relayed.status < 500 {
-			score.Done(nil)
+		if err := s.failed(p, err); err != nil {
 			return nil, pool.Lease{}, health.Attempt{}, err
 		}
-		score.Done(err)
-		u.CountHandshakeFailure()
-		p.logger.Debug("handshake failed", "upstream", u.Name(), "error", err)
-		last = err
-		tried = tried.Add(u)
 	}
-	if last == nil && full != nil {
-		last = busy(full.turnAway())
-	}
-	var relayed *relayedAnswer
-	var refusal *handshake.Refusal
-	if errors.As(last, &relayed) || errors.As(last, &refusal) {
-		return nil, pool.Lease{}, health.Attempt{}, last
-	}
-	if c.ticket.bound() {
-		return nil, pool.Lease{}, health.Attempt{}, errGoneConnection
-	}
-	return nil, pool.Lease{}, health.Attempt{}, &refusedByAll{last}
+	return nil, pool.Lease{}, health.Attempt{}, s.outcome(c)
 }
 
 // pick picks the upstream for the next attempt: that which the client belongs to,
@@ -132,33 +78,53 @@ func (c *clientConn) pick(r pool.Request, tried pool.Tried) (pool.Lease, error) 
 }
 
 // attempt asks one upstream, before one deadline: on a spare connection if there
-// is one, else on a new one. On success the verified answer is in c.answer and
-// the caller owns the connection.
+// is one, else on a new one. What a loop has begun it goes on with. On success the
+// verified answer is in c.answer and the caller owns the connection.
 func (p *Proxy) attempt(c *clientConn, t *target) (net.Conn, error) {
-	limits := &c.world.options.Failover
-	deadline := time.Now().Add(limits.HandshakeTimeout)
-	conn := t.spares.take()
-	var err error
-	if conn != nil {
-		err = c.ask(t, conn, deadline)
-		if c.tooLate(err) {
-			t.spares.stale(conn)
-			conn = nil
-		} else {
-			t.spares.used(conn)
+	conn, by, err := c.search.handedOver()
+	switch {
+	case err != nil:
+	case conn != nil:
+		if err = conn.SetDeadline(by); err == nil {
+			err = c.hear(conn)
 		}
+	default:
+		conn, err = p.askAnew(c, t)
 	}
 	if conn == nil {
-		if conn, err = p.dial(t, c.Conn, c.announcement(t.header), limits, deadline); err != nil {
-			return nil, err
-		}
-		err = c.ask(t, conn, deadline)
+		return nil, err
 	}
 	if err != nil {
 		cut(conn)
-		return nil, health.ByClient(c.address(), fmt.Errorf("handshake with %s: %w", t.name, err))
+		return nil, c.blame(t, err)
 	}
 	return conn, nil
+}
+
+// askAnew asks on a connection of its own. It returns that also with an error, unless
+// there is none.
+func (p *Proxy) askAnew(c *clientConn, t *target) (net.Conn, error) {
+	limits := &c.world.options.Failover
+	deadline := time.Now().Add(limits.HandshakeTimeout)
+	if conn := t.spares.take(); conn != nil {
+		err := c.ask(t, conn, deadline)
+		if !c.tooLate(err) {
+			t.spares.used(conn)
+			return conn, err
+		}
+		t.spares.stale(conn)
+	}
+	conn, err := p.dial(t, c.Conn, c.announcement(t.header), limits, deadline)
+	if err != nil {
+		return nil, err
+	}
+	return conn, c.ask(t, conn, deadline)
+}
+
+// blame is the error of a handshake that failed once the upstream was asked: the
+// client may have brought it about.
+func (c *clientConn) blame(t *target, err error) error {
+	return health.ByClient(c.address(), fmt.Errorf("handshake with %s: %w", t.name, err))
 }
 
 // tooLate reports whether err, of ask on a spare connection, is only that the

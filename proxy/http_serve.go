@@ -91,6 +91,7 @@ func (p *Proxy) carry(c *clientConn, client *exchange.Client) (again bool) {
 		x.settle(a.Status)
 		return aim.adapt(c, a, x.lease.Upstream().Name())
 	}))
+	c.search.begin(c)
 	_, lease, score, err := p.seek(c, func(c *clientConn, t *target) (net.Conn, error) { return p.send(c, t, x.Exchange, aim) })
 	if err != nil {
 		p.logger.Debug("request not passed", "client", c.address(), "error", err)

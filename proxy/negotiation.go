@@ -35,6 +35,7 @@ func (p *Proxy) negotiateThere(c *clientConn) (reply, error) {
 	if err := c.showTicket(string(c.request.Method)); err != nil {
 		return reply{}, err
 	}
+	c.search.begin(c)
 	var got negotiation
 	_, lease, score, err := p.seek(c, func(c *clientConn, t *target) (_ net.Conn, err error) {
 		got, err = p.negotiateWith(c, t)

@@ -19,6 +19,9 @@ type opening struct {
 	heard  bool   // something came from it
 	end    int    // bytes of its head; what follows are frames
 	answer handshake.Answer
+
+	search   search
+	searched bool // the search has begun
 }
 
 const (
@@ -38,6 +41,7 @@ func (o *opening) free() {
 		*b = (*b)[:0]
 	}
 	o.size, o.end = 0, 0
+	o.search, o.searched = search{}, false
 	o.request.Method = nil // of a head that is not parsed nothing is known
 	openings.Put(o)
 }
