@@ -19,14 +19,21 @@ import (
 // *relayedAnswer or a *handshake.Refusal.
 func (p *Proxy) connect(c *clientConn) (net.Conn, pool.Lease, error) {
 	if !c.searched {
-		c.find()
-		c.search.begin(c)
+		p.beginSearch(c)
 	}
 	conn, lease, score, err := p.seek(c, p.attempt)
 	if err == nil {
 		score.Done(nil)
 	}
 	return conn, lease, err
+}
+
+// beginSearch begins the search for an upstream for a handshake.
+func (p *Proxy) beginSearch(c *clientConn) {
+	p.counters.handshakes.Add(1)
+	c.find()
+	c.search.begin(c)
+	c.searched = true
 }
 
 // seek goes on with the search of c until an attempt succeeds, fails for good with a

@@ -33,9 +33,14 @@ func (f files) short(used, n int64) bool { return f.limit > 0 && used+n > f.limi
 // filesPause is how often a gate looks whether some have gone.
 const filesPause = time.Millisecond
 
+// hasRoom reports whether somebody more may be accepted.
+func (p *Proxy) hasRoom() bool {
+	return !p.filesShort() || p.filesUsed() < p.files.most || p.stopping.Load()
+}
+
 // awaitFiles waits until somebody more may be accepted.
 func (p *Proxy) awaitFiles() {
-	for p.filesShort() && p.filesUsed() >= p.files.most && !p.stopping.Load() {
+	for !p.hasRoom() {
 		time.Sleep(filesPause)
 	}
 }

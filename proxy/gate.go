@@ -30,17 +30,38 @@ func (p *Proxy) gates(listeners []net.Listener) ([]net.Listener, error) {
 				g.tls, g.http2 = newTLSDoor(l.TLS, l.HTTP2), l.HTTP2
 			}
 		}
-		near, err := p.relay.Listen(ln)
-		if err != nil {
+		if err := g.takeOver(ln); err != nil {
 			for _, ln := range append(gates, listeners[i+1:]...) {
 				ln.Close()
 			}
 			return nil, fmt.Errorf("listen: %w", err)
 		}
-		g.Listener = listener.Patient(near, func() { p.counters.acceptErrors.Add(1) })
 		gates = append(gates, g)
 	}
 	return gates, nil
+}
+
+// takeOver has the loops receive the clients, if they can, or else only hold their
+// connections.
+func (g *gate) takeOver(ln net.Listener) error {
+	p := g.proxy
+	if g.tls == nil {
+		door, err := p.relay.Receive(ln, g.reception())
+		if err == nil {
+			g.lobby = newLobby(door, p.server)
+			g.Listener = g.lobby
+			return nil
+		}
+		if !errors.Is(err, relay.ErrNoReception) {
+			return err
+		}
+	}
+	near, err := p.relay.Listen(ln)
+	if err != nil {
+		return err
+	}
+	g.Listener = listener.Patient(near, func() { p.counters.acceptErrors.Add(1) })
+	return nil
 }
 
 type gate struct {
@@ -50,11 +71,15 @@ type gate struct {
 	http2     bool                  // is spoken with clients that choose it
 	proxies   func() []netip.Prefix // who says for whom they stand; nil for nobody
 	challenge func(host, path string) ([]byte, bool)
+	lobby     *lobby // of the clients that the loops receive; nil where they do not
 	admission admission
 }
 
 // Accept returns the next connection, a *clientConn.
 func (g *gate) Accept() (net.Conn, error) {
+	if g.lobby != nil {
+		return g.lobby.Accept()
+	}
 	g.proxy.awaitFiles()
 	conn, err := g.Listener.Accept()
 	if err != nil {
@@ -87,7 +112,10 @@ type clientConn struct {
 	ticket  *ticket        // what the client of a service has shown; nil for others
 	passed  bool           // there, to an upstream as a plain request
 	steer   *pool.Upstream // that the client belongs to; nil for none
-	headBy  time.Time      // when the next head on a connection that was kept has to be there
+	headBy  time.Time      // when the head has to be there; zero if it has all of the time
+	verdict error          // why a loop refuses what it has read
+	entered bool           // it is counted in, and admitted
+	turn    time.Time      // when it is its turn; zero: at once
 	given   int            // how much of standIn the server has read
 	judged  bool           // the head is whole and asks for a session
 	refused bool           // answered here; the server gets the end of the stream
@@ -127,13 +155,21 @@ func (c *clientConn) readHead() error {
 	p := c.proxy
 	c.world = p.world.Load()
 	limits := c.world.options.Limits.Head
-	deadline := time.Now().Add(c.world.options.Limits.HeaderTimeout)
+	deadline := c.headBy
+	if deadline.IsZero() {
+		deadline = time.Now().Add(c.world.options.Limits.HeaderTimeout)
+	}
 	if err := c.Conn.SetDeadline(deadline); err != nil {
 		return io.EOF
 	}
-	c.opening = openings.Get().(*opening)
-	if short := p.short(); short != nil {
-		c.refuse(short) // at once: who is slow would take up what is left
+	if c.opening == nil {
+		c.opening = openings.Get().(*opening)
+		if short := p.short(); short != nil {
+			c.verdict = short // at once: who is slow would take up what is left
+		}
+	}
+	if c.verdict != nil {
+		c.refuse(c.verdict)
 		return io.EOF
 	}
 	switch err := c.welcome(deadline); {
@@ -150,25 +186,25 @@ func (c *clientConn) readHead() error {
 		return io.EOF
 	}
 	for seen := 0; ; {
-		c.head = grow(c.head, limits.Size+1)
-		n, err := c.Conn.Read(c.head[seen:cap(c.head)])
-		c.head = c.head[:seen+n]
-		end, refusal := handshake.RequestEnd(c.head, seen, limits)
+		var err error
+		if seen == len(c.head) { // else a loop has read the beginning
+			c.head = grow(c.head, limits.Size+1)
+			var n int
+			n, err = c.Conn.Read(c.head[seen:cap(c.head)])
+			c.head = c.head[:seen+n]
+		}
+		whole, refusal := c.parse(seen, limits)
 		if refusal == nil {
 			refusal = streamRefusal(err)
 		}
-		seen += n
-		if refusal == nil && end > 0 {
-			c.size = end
-			refusal = handshake.ParseRequest(c.head[:end], limits, &c.request)
-			if refusal == nil && c.answerChallenge() {
+		seen = len(c.head)
+		if refusal == nil && whole {
+			if c.answerChallenge() {
 				return io.EOF
 			}
-			if refusal == nil {
-				c.world = p.world.Load() // the head may have taken its time
-				c.identify()
-				refusal = c.classify()
-			}
+			c.world = p.world.Load() // the head may have taken its time
+			c.identify()
+			refusal = c.classify()
 			if refusal == nil && (c.plain || c.passed) {
 				if c.plain && !c.answerPlain() || c.passed && !c.pass() {
 					return io.EOF
@@ -199,6 +235,17 @@ func (c *clientConn) readHead() error {
 		c.refuse(refusal)
 		return io.EOF
 	}
+}
+
+// parse judges the head, of which so many bytes were judged before, and reports
+// whether it is whole.
+func (c *clientConn) parse(seen int, limits handshake.Limits) (whole bool, err error) {
+	end, err := handshake.RequestEnd(c.head, seen, limits)
+	if err != nil || end == 0 {
+		return false, err
+	}
+	c.size = end
+	return true, handshake.ParseRequest(c.head[:end], limits, &c.request)
 }
 
 // short returns why there is no room for anybody more, or nil.
@@ -246,12 +293,7 @@ func (c *clientConn) Close() error {
 		return nil
 	}
 	c.closed = true
-	defer c.proxy.clients.Done()
-	defer c.proxy.counters.atGate.Add(-1)
-	if c.opening != nil {
-		c.opening.free()
-		c.opening = nil
-	}
+	defer c.leaveGate()
 	if c.taken {
 		return nil
 	}
@@ -260,4 +302,14 @@ func (c *clientConn) Close() error {
 		_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, closeDrain))
 	}
 	return c.Conn.Close()
+}
+
+// leaveGate ends the time of a client at the gate: it is joined, or its connection is
+// closed.
+func (c *clientConn) leaveGate() {
+	if c.opening != nil {
+		c.opening.free()
+		c.opening = nil
+	}
+	c.proxy.leftGate()
 }

@@ -20,7 +20,7 @@ func TestLocalFaults(t *testing.T) {
 	for range 5 {
 		clients = append(clients, r.ask(goodHead[:20]))
 	}
-	until(t, "the clients to be accepted", func() bool { return r.server.GetOpenConnectionsCount() == int32(len(clients)) })
+	until(t, "the clients to be accepted", func() bool { return r.counters.atGate.Load() == int64(len(clients)) })
 	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)

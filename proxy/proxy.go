@@ -42,11 +42,12 @@ type Proxy struct {
 	clients   sync.WaitGroup // connections that have come through the gate and have not left it
 
 	// The end.
-	unready  atomic.Bool   // Ready says no
-	stopping atomic.Bool   // no new session
-	ending   chan struct{} // closed when stopping
-	drained  chan struct{} // closed when stopping and no session is open
-	drainOne sync.Once
+	unready  atomic.Bool     // Ready says no
+	stopping atomic.Bool     // no new session
+	ending   chan struct{}   // closed when stopping
+	drained  vacancy         // told when stopping and no session is open
+	vacated  vacancy         // told when stopping and nobody is at the gates
+	relayed  chan struct{}   // closed when the loops have ended
 	cut      context.Context // done when what is left is cut: nobody waits for anything any more
 	cutOff   context.CancelFunc
 }
@@ -73,7 +74,7 @@ func Check(o Options) error {
 // New validates o and returns a Proxy that has not started anything. The error
 // names every mistake.
 func New(o Options) (*Proxy, error) {
-	p := &Proxy{ending: make(chan struct{}), drained: make(chan struct{}), losses: newLosses(), expiries: newExpiries()}
+	p := &Proxy{ending: make(chan struct{}), drained: newVacancy(), vacated: newVacancy(), losses: newLosses(), expiries: newExpiries()}
 	p.cut, p.cutOff = context.WithCancel(context.Background())
 	p.counters.refusals = newRefusals()
 	w, err := newWorld(p, o, nil)

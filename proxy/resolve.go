@@ -41,23 +41,27 @@ func newAddresses(host string, port uint16) *addresses {
 // the resolver only if there is no answer yet, and not beyond the end of ctx; a
 // stale answer is used once more while run asks for a new one.
 func (a *addresses) get(ctx context.Context, deadline time.Time) ([]netip.AddrPort, error) {
+	if known := a.now(); known != nil {
+		return known, nil
+	}
+	return a.ask(ctx, deadline)
+}
+
+// now returns the addresses that are known, without waiting.
+func (a *addresses) now() []netip.AddrPort {
 	if a.fixed {
-		return a.known, nil
+		return a.known
 	}
 	a.mu.Lock()
-	known, due := a.known, time.Since(a.askedAt) >= addressesFresh
-	if known != nil && due {
+	defer a.mu.Unlock()
+	if a.known != nil && time.Since(a.askedAt) >= addressesFresh {
 		a.askedAt = time.Now()
 		select {
 		case a.due <- struct{}{}:
 		default: // run is still busy with the last question
 		}
 	}
-	a.mu.Unlock()
-	if known != nil {
-		return known, nil
-	}
-	return a.ask(ctx, deadline)
+	return a.known
 }
 
 // run asks for stale addresses again, until ctx is done.

@@ -56,7 +56,6 @@ func (p *Proxy) open(c *clientConn) (last func()) {
 		answer := p.turnDown(err, nil)
 		return func() { c.say(answer) }
 	}
-	p.counters.handshakes.Add(1)
 	conn, lease, err := p.connect(c)
 	if err == nil {
 		return func() { p.join(c, conn, lease) }
@@ -73,6 +72,24 @@ func (p *Proxy) open(c *clientConn) (last func()) {
 // admit counts a session in, when it is its turn, or says why not. Whoever is
 // admitted must leave.
 func (p *Proxy) admit(c *clientConn) error {
+	if !c.entered {
+		wait, err := p.enter(c)
+		if err != nil {
+			return err
+		}
+		c.turn = time.Now().Add(wait)
+	}
+	c.entered = false // for the next request on the connection
+	if p.await(time.Until(c.turn)) {
+		return nil
+	}
+	p.leave(c.place())
+	return errStopping
+}
+
+// enter counts a session in, and returns how long it has to wait for its turn, or why
+// there is no place for it. Whoever has entered must leave.
+func (p *Proxy) enter(c *clientConn) (wait time.Duration, err error) {
 	limits := &c.world.options.Limits
 	open := p.counters.open.Add(1)
 	var refusal *handshake.Refusal
@@ -91,18 +108,14 @@ func (p *Proxy) admit(c *clientConn) error {
 		}
 	}
 	if refusal == nil {
-		wait, ok := c.gate.admission.enter(limits.HandshakesPerSecond)
-		switch {
-		case !ok:
-			refusal = busy(c.gate.admission.turnAway())
-		case p.await(wait):
-			return nil
-		default:
-			refusal = errStopping
+		var ok bool
+		if wait, ok = c.gate.admission.enter(limits.HandshakesPerSecond); ok {
+			return wait, nil
 		}
+		refusal = busy(c.gate.admission.turnAway())
 	}
 	p.leave(c.place())
-	return refusal
+	return 0, refusal
 }
 
 // place is what an admitted session takes up, and has to give back.
@@ -127,26 +140,14 @@ func (p *Proxy) join(c *clientConn, conn net.Conn, lease pool.Lease) {
 	c.out = c.answer.AppendClient(c.out[:0])
 	_ = c.Conn.SetWriteDeadline(time.Now().Add(c.world.options.Limits.HeaderTimeout))
 	if _, err := c.Conn.Write(c.out); err != nil {
-		// The client has gone. The upstream sees the end of a session that
-		// never sent a frame.
 		conn.Close()
-		lease.Release()
-		p.leave(c.place())
-		p.counters.abandoned.Add(1)
+		p.abandon(c, lease)
 		return
 	}
-	s := newSession(c, lease)
-	c.ticket.used(c, lease.Upstream())
-	p.counters.accepted.Add(1)
-	c.taken = true
-	handle, err := p.relay.Join(relay.Pair{
-		Client: c.Conn, Upstream: conn,
-		FromClient: c.early(), FromUpstream: c.earlyBack(),
-		RSV:     c.answer.RSV,
-		Parting: s.manner.parting(),
-		Tag:     s,
-		Ended:   s.ended,
-	})
+	s := p.accept(c, lease)
+	pair := c.pair(s)
+	pair.Client, pair.Upstream = c.Conn, conn
+	handle, err := p.relay.Join(pair)
 	if err == nil {
 		// Not earlier: who has seen the count must find the session.
 		lease.Upstream().CountSession()
@@ -159,6 +160,34 @@ func (p *Proxy) join(c *clientConn, conn net.Conn, lease pool.Lease) {
 		p.logger.Warn("session not joined", "upstream", lease.Upstream().Name(), "error", err)
 	}
 	s.ended(relay.End{Cause: relay.Aborted})
+}
+
+// abandon gives up a session whose client has gone before its 101. The upstream sees
+// the end of one that never sent a frame.
+func (p *Proxy) abandon(c *clientConn, lease pool.Lease) {
+	lease.Release()
+	p.leave(c.place())
+	p.counters.abandoned.Add(1)
+}
+
+// accept makes the session of a client that has got its 101.
+func (p *Proxy) accept(c *clientConn, lease pool.Lease) *session {
+	s := newSession(c, lease)
+	c.ticket.used(c, lease.Upstream())
+	p.counters.accepted.Add(1)
+	c.taken = true
+	return s
+}
+
+// pair is what the relay is told about a session, but for its connections.
+func (c *clientConn) pair(s *session) relay.Pair {
+	return relay.Pair{
+		FromClient: c.early(), FromUpstream: c.earlyBack(),
+		RSV:     c.answer.RSV,
+		Parting: s.manner.parting(),
+		Tag:     s,
+		Ended:   s.ended,
+	}
 }
 
 // busy tells a client to come again when it is its turn.

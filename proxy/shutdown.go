@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/pointsman/pointsman/proxy/drain"
@@ -41,15 +42,16 @@ func (p *Proxy) shutDown(gates []net.Listener) {
 	if err := p.server.ShutdownWithContext(cut); err != nil && cut.Err() == nil && !errors.Is(err, net.ErrClosed) {
 		p.logger.Error("shutdown", "error", err)
 	}
+	if p.counters.atGate.Load() > 0 { // who has only just connected is answered, too
+		p.vacated.await(cut)
+	}
 }
 
 // closeSessions closes all sessions and waits for their end, or that of cut.
 func (p *Proxy) closeSessions(cut context.Context, o Shutdown) {
 	p.sessionsGone()
-	select {
-	case <-p.drained:
+	if p.drained.told() {
 		return
-	default:
 	}
 	o.Rate = p.shutdownRate(cut, o)
 	d, _, err := p.drains.Start(o.plan())
@@ -62,9 +64,7 @@ func (p *Proxy) closeSessions(cut context.Context, o Shutdown) {
 			<-d.Done()
 		}()
 	}
-	select {
-	case <-p.drained:
-	case <-cut.Done():
+	if !p.drained.await(cut) {
 		p.logger.Warn("sessions cut at the shutdown deadline", "sessions", p.Sessions())
 	}
 }
@@ -95,6 +95,43 @@ func (p *Proxy) shutdownRate(cut context.Context, o Shutdown) int {
 // sessionsGone notes that no session is open, once the proxy is stopping.
 func (p *Proxy) sessionsGone() {
 	if p.stopping.Load() && p.counters.open.Load() == 0 {
-		p.drainOne.Do(func() { close(p.drained) })
+		p.drained.tell()
+	}
+}
+
+// leftGate counts a client out that was at a gate.
+func (p *Proxy) leftGate() {
+	if p.counters.atGate.Add(-1) == 0 && p.stopping.Load() {
+		p.vacated.tell()
+	}
+	p.clients.Done()
+}
+
+// vacancy is the word, given once, that nobody is left.
+type vacancy struct {
+	once sync.Once
+	word chan struct{} // closed
+}
+
+func newVacancy() vacancy { return vacancy{word: make(chan struct{})} }
+
+func (v *vacancy) tell() { v.once.Do(func() { close(v.word) }) }
+
+func (v *vacancy) told() bool {
+	select {
+	case <-v.word:
+		return true
+	default:
+		return false
+	}
+}
+
+// await waits for the word, and reports false if the end of ctx comes first.
+func (v *vacancy) await(ctx context.Context) bool {
+	select {
+	case <-v.word:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }

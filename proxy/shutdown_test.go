@@ -158,7 +158,7 @@ func TestShutdownInHandshake(t *testing.T) {
 			late := r.dial()
 			silent := r.dial()
 			late.say(goodHead[:30])
-			until(t, "all to be accepted", func() bool { return r.server.GetOpenConnectionsCount() == 3 })
+			until(t, "all to be accepted", func() bool { return r.counters.atGate.Load() == 3 })
 			r.cancel()
 			until(t, "the end to begin", r.stopping.Load)
 			close(goOn)

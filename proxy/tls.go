@@ -176,9 +176,14 @@ func spoken(protocol string) bool {
 	return protocol == "" || protocol == "http/1.1" || protocol == http2Protocol
 }
 
+// fromProxy reports whether a connection from there is one of a proxy that says so.
+func (g *gate) fromProxy(peer netip.Addr) bool {
+	return g.proxies != nil && slices.ContainsFunc(g.proxies(), func(n netip.Prefix) bool { return n.Contains(peer) })
+}
+
 // readProxied reads the header of a proxy before us, if the client is one.
 func (c *clientConn) readProxied() error {
-	if c.gate.proxies == nil || !slices.ContainsFunc(c.gate.proxies(), func(n netip.Prefix) bool { return n.Contains(c.peer) }) {
+	if !c.gate.fromProxy(c.peer) {
 		return nil
 	}
 	conn := c.Conn

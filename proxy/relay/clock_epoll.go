@@ -2,7 +2,10 @@
 
 package relay
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // keepTime ends phases that have lasted and visits a slice of the sessions.
 func (l *loop) keepTime() {
@@ -13,6 +16,8 @@ func (l *loop) keepTime() {
 	l.closing.expire(l.clock)
 	l.linger.expire(l.clock)
 	l.takeTurns()
+	l.seeOff(l.clock)
+	l.openDoors()
 	if l.clock < l.sweepAt {
 		return
 	}
@@ -33,10 +38,23 @@ func (l *loop) keepTime() {
 
 // untilDue is the time in ms until the loop has to look at its clocks, or -1.
 func (l *loop) untilDue() int {
-	if len(l.sessions) == 0 {
+	due := int64(math.MaxInt64)
+	for s := range l.stays {
+		if g := l.stays[s].first; g != nil {
+			due = min(due, g.due)
+		}
+	}
+	for _, d := range l.doors {
+		if d.shut {
+			due = min(due, d.opens)
+		}
+	}
+	if len(l.sessions) > 0 {
+		due = min(due, l.sweepAt)
+	}
+	if due == math.MaxInt64 {
 		return -1
 	}
-	due := l.sweepAt
 	if at, ok := l.closing.first(); ok {
 		due = min(due, at)
 	}

@@ -54,7 +54,10 @@ type loop struct {
 	closed bool // no connection waits here any more
 
 	byFD     []*session
-	wires    []*wire // by descriptor, of legs with TLS
+	guests   guestTable         // by descriptor, too
+	stays    [stages]guestQueue // of guests, by how far they have come
+	doors    []*door            // where they come in
+	wires    []*wire            // by descriptor, of legs with TLS
 	sessions []*session
 	again    []readiness // sockets to read without a new edge
 	surveys  []*survey   // looked through a slice per turn
@@ -160,7 +163,13 @@ func (l *loop) take(list *[]readiness) []readiness {
 // event takes what epoll says of one socket.
 func (l *loop) event(fd int, what uint32) {
 	if fd >= len(l.byFD) || l.byFD[fd] == nil {
-		l.tell(int32(fd), what)
+		if g := l.guests.at(fd); g != nil {
+			l.guestEvent(g, int32(fd), what)
+		} else if d := l.doorAt(fd); d != nil {
+			l.letIn(d)
+		} else {
+			l.tell(int32(fd), what)
+		}
 		return
 	}
 	s := l.byFD[fd]

@@ -20,6 +20,8 @@ type order struct {
 	reason  string
 	begun   func() // of closeOne
 	survey  *survey
+	door    *door
+	guest   *Guest
 }
 
 type orderKind uint8
@@ -29,6 +31,8 @@ const (
 	closeOne
 	closeEvery
 	look
+	watchDoor
+	welcome
 	stop
 )
 
@@ -73,6 +77,11 @@ func (l *loop) obey() {
 			}
 		case look:
 			l.surveys = append(l.surveys, o.survey)
+		case watchDoor:
+			l.doors = append(l.doors, o.door)
+			l.watch(o.door, unix.EPOLL_CTL_ADD, unix.EPOLLIN)
+		case welcome:
+			l.welcome(o.guest)
 		case stop:
 			l.stopping = true
 		}
@@ -98,8 +107,16 @@ func (l *loop) halt() {
 			o.begun()
 		case look:
 			l.surveys = append(l.surveys, o.survey)
+		case watchDoor:
+			l.doors = append(l.doors, o.door)
+		case welcome:
+			l.welcome(o.guest)
 		}
 	}
+	for _, d := range l.doors {
+		_ = d.Close() // it may have been closed before
+	}
+	l.dismiss()
 	for len(l.sessions) > 0 {
 		s := l.sessions[len(l.sessions)-1]
 		s.because(Aborted, 0, "")
@@ -111,9 +128,8 @@ func (l *loop) halt() {
 	l.closeParked()
 }
 
-// adopt takes a session into the loop.
-func (l *loop) adopt(o *order) {
-	s := o.session
+// seat gives a session its place in the loop's tables.
+func (l *loop) seat(s *session) {
 	s.index = int32(len(l.sessions))
 	l.sessions = append(l.sessions, s)
 	for d := range s.legs {
@@ -122,6 +138,26 @@ func (l *loop) adopt(o *order) {
 			l.byFD = append(l.byFD, make([]*session, fd+1+len(l.byFD)/2-len(l.byFD))...)
 		}
 		l.byFD[fd] = s
+	}
+}
+
+// early passes on what was read of both sides before the session was joined.
+func (l *loop) early(s *session, early [2][]byte) {
+	for d, p := range early {
+		if len(p) > 0 && s.phase != over {
+			s.legs[d].bytes += uint64(len(p))
+			if left := s.data(side(d), p); left > 0 {
+				s.keepRest(p[len(p)-left:])
+			}
+		}
+	}
+}
+
+// adopt takes a session into the loop.
+func (l *loop) adopt(o *order) {
+	s := o.session
+	l.seat(s)
+	for d := range s.legs {
 		if c := o.parked[d]; c != nil {
 			l.unpark(s.legs[d].fd)
 			if c.armed {
@@ -144,14 +180,7 @@ func (l *loop) adopt(o *order) {
 			return
 		}
 	}
-	for d, p := range o.early {
-		if len(p) > 0 && s.phase != over {
-			s.legs[d].bytes += uint64(len(p))
-			if left := s.data(side(d), p); left > 0 {
-				s.keepRest(p[len(p)-left:])
-			}
-		}
-	}
+	l.early(s, o.early)
 	for d, w := range o.wires {
 		if w != nil && s.phase != over {
 			l.unseal(s, side(d), -1) // what came with the handshake

@@ -1,0 +1,395 @@
+//go:build linux && !portable
+
+package relay
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Guest is a client before it is joined, as a [Reception] sees it. Its methods are
+// for the funcs of that, and do not wait.
+type Guest struct {
+	// Tag is for the Reception.
+	Tag any
+
+	loop      *loop
+	reception *Reception
+	remote    netip.AddrPort
+	address   netip.AddrPort // of the upstream that is asked
+	fd        [2]int32       // of the upstream's -1 before it is asked
+	seen      [2]uint32      // what epoll has said of each and nobody has taken up
+	unsent    []byte         // rest of the request, or, once answered, of what the client is told
+	armed     bool           // the upstream's is also registered for room to write
+	stage     stage
+	patience  time.Duration // for its first word
+	answerBy  int64         // ms
+	due       int64         // when this stage ends, ms
+	before    *Guest
+	behind    *Guest // in the queue of its stage
+}
+
+// stage is how far a guest has come.
+type stage uint8
+
+const (
+	silent     stage = iota // nothing was heard of the client
+	connecting              // to the upstream, or its request is not all sent
+	asked                   // the upstream has the request
+	limbo                   // its question has failed, or it is not here any more
+	stages     = limbo
+)
+
+// Client returns where the client is.
+func (g *Guest) Client() netip.AddrPort { return g.remote }
+
+// Left is how much is left of the time in which it has to say something, if that was
+// bounded.
+func (g *Guest) Left() (left time.Duration, bounded bool) {
+	return max(0, time.Duration(g.due-g.loop.clock)*time.Millisecond), g.patience > 0
+}
+
+// Read reads what the client has sent. It returns 0 and no error if there is
+// nothing, and [io.EOF] at its end.
+func (g *Guest) Read(p []byte) (int, error) { return g.read(client, p) }
+
+// ReadAnswer reads what the upstream has sent, as Read does.
+func (g *Guest) ReadAnswer(p []byte) (int, error) { return g.read(upstream, p) }
+
+func (g *Guest) read(from side, p []byte) (int, error) {
+	for {
+		n, errno := rawRead(g.fd[from], p)
+		switch {
+		case errno == 0 && n == 0:
+			return 0, io.EOF
+		case errno == 0:
+			if n < len(p) { // the next byte is a new edge
+				g.seen[from] &^= unix.EPOLLIN
+			}
+			return n, nil
+		case errno == unix.EAGAIN:
+			g.seen[from] &^= unix.EPOLLIN
+			return 0, nil
+		case errno != unix.EINTR:
+			return 0, g.failure("read", from, "recvfrom", errno)
+		}
+	}
+}
+
+func (g *Guest) failure(operation string, with side, call string, err error) error {
+	at := g.remote
+	if with == upstream {
+		at = g.address
+	}
+	return &net.OpError{Op: operation, Net: "tcp", Addr: net.TCPAddrFromAddrPort(at), Err: os.NewSyscallError(call, err)}
+}
+
+// Ask asks an upstream: it connects and sends the request. Either it returns an
+// error, or Answered or Failed is called later.
+func (g *Guest) Ask(q *Question) error {
+	g.address = netip.AddrPortFrom(q.Address.Addr().Unmap(), q.Address.Port())
+	family := unix.AF_INET
+	if g.address.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	fd, errno := rawSocket(family)
+	if errno != 0 {
+		return g.failure("dial", upstream, "socket", errno)
+	}
+	g.fd[upstream], g.seen[upstream], g.armed = fd, 0, false
+	switch errno := rawConnect(fd, g.address, 0); errno {
+	case 0, unix.EINPROGRESS, unix.EINTR:
+	default:
+		g.HangUp()
+		return g.failure("dial", upstream, "connect", errno)
+	}
+	g.unsent = q.Request
+	now := g.loop.clock
+	g.answerBy = now + q.Answer.Milliseconds() + 1
+	g.enter(connecting, min(g.answerBy, now+q.Connect.Milliseconds()+1))
+	// To an upstream on the same host it is connected already.
+	if err := g.ask(); err != nil {
+		g.HangUp()
+		return err
+	}
+	what := uint32(interest)
+	if g.armed = g.stage == connecting; g.armed {
+		what |= unix.EPOLLOUT
+	}
+	g.loop.guests.set(fd, g)
+	if err := rawWatch(g.loop.epoll, unix.EPOLL_CTL_ADD, fd, what); err != nil {
+		g.HangUp()
+		return g.failure("dial", upstream, "epoll_ctl", err)
+	}
+	return nil
+}
+
+// ask sends what is left of the request. A socket that is not connected yet takes
+// nothing of it, and one that will not be says why.
+func (g *Guest) ask() error {
+	n, errno := rawWrite(g.fd[upstream], g.unsent)
+	switch {
+	case errno == 0:
+		if g.unsent = g.unsent[n:]; len(g.unsent) == 0 {
+			g.unsent = nil
+			g.enter(asked, g.answerBy)
+		}
+		return nil
+	case errno == unix.EAGAIN:
+		return nil
+	case errno == unix.EPIPE:
+		// The socket has told its error before, to epoll.
+		if cause, err := unix.GetsockoptInt(int(g.fd[upstream]), unix.SOL_SOCKET, unix.SO_ERROR); err == nil && cause != 0 {
+			return g.failure("dial", upstream, "connect", unix.Errno(cause))
+		}
+	}
+	return g.failure("dial", upstream, "connect", errno)
+}
+
+// Say sends the client what it is told before it is joined. It returns false if the
+// client has gone.
+func (g *Guest) Say(p []byte) bool {
+	n, errno := rawWrite(g.fd[client], p)
+	if errno != 0 && errno != unix.EAGAIN {
+		return false
+	}
+	g.unsent = p[n:]
+	return true
+}
+
+// Join makes a session of the guest and the upstream that was asked: Client and
+// Upstream of p are left out. What was read of both and stands behind their
+// handshakes goes first.
+func (g *Guest) Join(p Pair) *Session {
+	l := g.loop
+	s := newSession(l.relay, p)
+	s.loop = l
+	g.forget()
+	for d := range s.legs {
+		s.legs[d].fd = g.fd[d]
+	}
+	if g.armed {
+		s.legs[upstream].set(armed)
+	}
+	l.seat(s)
+	if len(g.unsent) > 0 {
+		s.keep(client, g.unsent)
+	}
+	l.early(s, [...][]byte{p.FromClient, p.FromUpstream})
+	if s.meter != nil && s.meter.waits() {
+		l.again = append(l.again, readiness{s, client})
+	}
+	for d, what := range g.seen {
+		if what &= arrival; what != 0 && s.phase != over {
+			l.event(int(g.fd[d]), what)
+		}
+	}
+	return &Session{s}
+}
+
+// Conns hands the guest over: its connection, and that to an upstream that was
+// asked, which is nil if there is none. They wait in the loop like those of
+// [Relay.Listen] and [Relay.Dial], and are for the caller to close.
+func (g *Guest) Conns() (toClient, toUpstream net.Conn) {
+	g.forget()
+	l := g.loop
+	l.woke = true // somebody will go on with them
+	var conns [2]net.Conn
+	for d, fd := range g.fd {
+		if fd < 0 {
+			continue
+		}
+		remote := g.remote
+		if side(d) == upstream {
+			remote = g.address
+		}
+		c := newConn(l, fd, remote)
+		c.registered, c.armed = true, side(d) == upstream && g.armed
+		c.events.Store(g.seen[d])
+		conns[d] = c
+		if !l.park(c) {
+			c.registered = false
+			c.Close()
+		}
+	}
+	return conns[client], conns[upstream]
+}
+
+// Close closes the connection to the client, and that to the upstream.
+func (g *Guest) Close() {
+	g.forget()
+	for _, fd := range g.fd {
+		if fd >= 0 {
+			rawClose(fd)
+		}
+	}
+}
+
+// HangUp closes the connection to the upstream. Another one may be asked.
+func (g *Guest) HangUp() {
+	l := g.loop
+	l.guests.set(g.fd[upstream], nil)
+	rawClose(g.fd[upstream])
+	g.fd[upstream], g.unsent = -1, nil
+	g.leave()
+}
+
+// forget takes the guest out of its loop.
+func (g *Guest) forget() {
+	l := g.loop
+	for _, fd := range g.fd {
+		if fd >= 0 {
+			l.guests.set(fd, nil)
+		}
+	}
+	g.leave()
+}
+
+// leave ends a stage before its time.
+func (g *Guest) leave() {
+	if g.stage != limbo {
+		g.loop.stays[g.stage].remove(g)
+		g.stage = limbo
+	}
+}
+
+// enter brings the guest to another stage, which ends at a given time.
+func (g *Guest) enter(s stage, due int64) {
+	g.leave()
+	g.stage, g.due = s, due
+	g.loop.stays[s].add(g)
+}
+
+// fail ends the question with an error.
+func (g *Guest) fail(err error) {
+	asked := g.stage == asked
+	g.HangUp()
+	g.reception.Failed(g, asked, err)
+}
+
+// guestEvent takes what epoll says of a guest's socket.
+func (l *loop) guestEvent(g *Guest, fd int32, what uint32) {
+	d := client
+	if g.fd[upstream] == fd {
+		d = upstream
+	}
+	g.seen[d] |= what
+	switch {
+	case d == client:
+		if g.stage == silent && what&arrival != 0 {
+			g.reception.Heard(g)
+		}
+	case g.stage == connecting:
+		if err := g.ask(); err != nil {
+			g.fail(err)
+			return
+		}
+		if g.stage == asked && g.seen[upstream]&arrival != 0 {
+			g.reception.Answered(g)
+		}
+	case what&arrival != 0:
+		g.reception.Answered(g)
+	}
+}
+
+// seeOff sees to the guests whose time is over, of those that are due by then.
+func (l *loop) seeOff(by int64) {
+	for s := range l.stays {
+		for g := l.stays[s].first; g != nil && g.due <= by; g = l.stays[s].first {
+			if g.stage == silent {
+				g.Close()
+				g.reception.Over(g)
+				continue
+			}
+			what := "answer"
+			if g.stage == connecting {
+				what = "dial"
+			}
+			g.fail(g.late(what))
+		}
+	}
+}
+
+// late is the error of a guest whose time is over.
+func (g *Guest) late(what string) error {
+	return &net.OpError{Op: what, Net: "tcp", Addr: net.TCPAddrFromAddrPort(g.address), Err: os.ErrDeadlineExceeded}
+}
+
+var errLoopEnds = fmt.Errorf("the loop ends: %w", net.ErrClosed)
+
+// dismiss sees off all guests, because the loop ends.
+func (l *loop) dismiss() {
+	for s := range l.stays {
+		for g := l.stays[s].first; g != nil; g = l.stays[s].first {
+			if g.stage == silent {
+				g.Close()
+				g.reception.Over(g)
+			} else {
+				g.fail(errLoopEnds)
+			}
+		}
+	}
+}
+
+// guestTable finds guests by the descriptors of their sockets.
+type guestTable []*Guest
+
+func (t guestTable) at(fd int) *Guest {
+	if fd < len(t) {
+		return t[fd]
+	}
+	return nil
+}
+
+func (t *guestTable) set(fd int32, g *Guest) {
+	if int(fd) >= len(*t) {
+		if g == nil {
+			return
+		}
+		*t = append(*t, make([]*Guest, int(fd)+1+len(*t)/2-len(*t))...)
+	}
+	(*t)[fd] = g
+}
+
+// guestQueue is the guests of one stage, in the order in which their time ends.
+type guestQueue struct{ first, last *Guest }
+
+// add puts a guest where it belongs: at the end, unless the time that guests are
+// given has become shorter.
+func (q *guestQueue) add(g *Guest) {
+	before := q.last
+	for before != nil && before.due > g.due {
+		before = before.before
+	}
+	g.before = before
+	if before == nil {
+		g.behind, q.first = q.first, g
+	} else {
+		g.behind, before.behind = before.behind, g
+	}
+	if g.behind == nil {
+		q.last = g
+	} else {
+		g.behind.before = g
+	}
+}
+
+func (q *guestQueue) remove(g *Guest) {
+	if g.before == nil {
+		q.first = g.behind
+	} else {
+		g.before.behind = g.behind
+	}
+	if g.behind == nil {
+		q.last = g.before
+	} else {
+		g.behind.before = g.before
+	}
+	g.before, g.behind = nil, nil
+}

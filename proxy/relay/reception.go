@@ -1,0 +1,61 @@
+package relay
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// ErrNoReception means that a listener cannot be received from in the loops: it is
+// not one of TCP, or there are no loops.
+var ErrNoReception = errors.New("no reception: connections have to be accepted")
+
+// Reception says what becomes of the clients of a listener before they are joined,
+// each of which is a [Guest]. What it says, the loops do themselves: such a client
+// needs no goroutine. Its funcs are called by loops, those about one guest one
+// after the other. They must not block: all sessions of the loop wait for them.
+//
+// Who would have to be waited for, for another reason than its two sockets, is
+// handed over to a goroutine: [Guest.Conns].
+type Reception struct {
+	// Room reports whether one more client may be accepted. If not, it is asked
+	// again after some milliseconds.
+	Room func() bool
+	// Come is called for each client that was accepted, and returns how long it may
+	// say nothing; 0 if that is not waited for, and Heard is to be called at once.
+	Come func() time.Duration
+	// Heard is called when the guest has said something or has gone. It reads, and
+	// then asks, hands over or closes.
+	Heard func(*Guest)
+	// Answered is called when the upstream that was asked has said something or has
+	// gone. It reads, and then joins, hands over or closes; if that was not enough yet,
+	// it may also wait for more.
+	Answered func(*Guest)
+	// Failed is called when the upstream that was asked could not be connected, or the
+	// time was over, which is an error that [os.ErrDeadlineExceeded] is part of; its
+	// connection is closed. It tells whether the upstream had got the question. It hands
+	// over, closes, or asks another one.
+	Failed func(g *Guest, asked bool, err error)
+	// Over is called for a guest that has said nothing in its time, or whose loop
+	// ends; it is closed.
+	Over func(*Guest)
+	// Broken is told why a client could not be accepted, which may be a shortage; it
+	// is tried again after a pause.
+	Broken func(error)
+}
+
+// Receive takes ln over and has the loops accept its clients. It returns what closes
+// it; once that has been done nobody comes any more. The error is ErrNoReception,
+// and ln is untouched, or another one, and ln is closed.
+func (r *Relay) Receive(ln net.Listener, reception Reception) (net.Listener, error) {
+	return r.receive(ln, &reception)
+}
+
+// Question is what a [Guest] asks an upstream.
+type Question struct {
+	Address netip.AddrPort // without a zone
+	Request []byte         // sent at once; it must stay as it is until the upstream has said something
+	// Connect is how long it may take to connect, Answer how long in all.
+	Connect, Answer time.Duration
+}
