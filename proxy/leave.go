@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pointsman/pointsman/pool"
 	"github.com/pointsman/pointsman/proxy/drain"
@@ -32,6 +33,9 @@ func (c census) Sessions(ctx context.Context, plan *drain.Plan) ([]drain.Candida
 	}
 	return list, nil
 }
+
+// After implements [drain.Source].
+func (c census) After(d time.Duration, f func()) { c.proxy.relay.After(d, f) }
 
 // Expects implements [drain.Source]. An upstream that takes no new sessions may
 // still get those whose handshakes it has begun.

@@ -47,7 +47,6 @@ type Proxy struct {
 	ending   chan struct{}   // closed when stopping
 	drained  vacancy         // told when stopping and no session is open
 	vacated  vacancy         // told when stopping and nobody is at the gates
-	relayed  chan struct{}   // closed when the loops have ended
 	cut      context.Context // done when what is left is cut: nobody waits for anything any more
 	cutOff   context.CancelFunc
 }

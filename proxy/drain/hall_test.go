@@ -123,6 +123,9 @@ func (h *hall) Expects(*Plan) bool {
 	return h.expects
 }
 
+// After implements [Source].
+func (h *hall) After(d time.Duration, f func()) { time.AfterFunc(d, f) }
+
 // MayLeave implements [Session].
 func (g *guest) MayLeave(Cause) bool {
 	h := g.hall

@@ -259,7 +259,7 @@ func TestLateClosesAreMadeUpFor(t *testing.T) {
 // A close costs next to nothing, also when there were many before.
 func TestCloseAllocatesLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorker(newDrain("1", Plan{Rate: MaxRate, Code: 1012}, slog.New(slog.DiscardHandler)), nil)
+		w := newWorker(newDrain("1", Plan{Rate: MaxRate, Code: 1012}, slog.New(slog.DiscardHandler)), newOneTimer())
 		defer w.timer.Stop()
 		w.pace.rate = MaxRate
 		const batch = 1000
@@ -282,6 +282,25 @@ func TestCloseAllocatesLittle(t *testing.T) {
 	})
 }
 
+// oneTimer is a Source whose After costs nothing, and can be called once at a time.
+type oneTimer struct {
+	hall
+	timer *time.Timer
+	call  func()
+}
+
+func newOneTimer() *oneTimer {
+	s := new(oneTimer)
+	s.timer = time.AfterFunc(time.Hour, func() { s.call() })
+	s.timer.Stop()
+	return s
+}
+
+func (s *oneTimer) After(d time.Duration, f func()) {
+	s.call = f
+	s.timer.Reset(d)
+}
+
 // willing is a Session that may always leave, and always is a new one.
 type willing struct{}
 
@@ -293,7 +312,7 @@ func (willing) Leave(d *Drain, _ uint16, _ string) bool {
 
 // One operation is one close, without the wait for its time.
 func BenchmarkClose(b *testing.B) {
-	w := newWorker(newDrain("1", Plan{Rate: MaxRate, Code: 1012}, slog.New(slog.DiscardHandler)), nil)
+	w := newWorker(newDrain("1", Plan{Rate: 1, Code: 1012}, slog.New(slog.DiscardHandler)), new(hall))
 	defer w.timer.Stop()
 	w.pace.rate = 1
 	list := []Candidate{{Session: willing{}}}

@@ -15,6 +15,9 @@ type Source interface {
 	// Expects reports whether sessions that the plan selects may still open, with
 	// handshakes that were under way when it began: a drain is not done before.
 	Expects(p *Plan) bool
+	// After calls f once, d later or soon after that, unless the sessions end before. f
+	// does not block.
+	After(d time.Duration, f func())
 }
 
 // Candidate is a session that a drain may close.

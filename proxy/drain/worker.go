@@ -143,6 +143,13 @@ func (w *worker) is(s State, why string) {
 	}
 }
 
+// isRunning reports whether that is what was said last.
+func (w *worker) isRunning() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.state == Running
+}
+
 // survey returns the sessions to close next, in order.
 func (w *worker) survey(ctx context.Context) ([]Candidate, error) {
 	since := time.Since(w.began)
@@ -181,40 +188,6 @@ func (o Order) sort(list []Candidate) {
 	default:
 		slices.SortFunc(list, func(a, b Candidate) int { return cmp.Compare(b.Idle, a.Idle) })
 	}
-}
-
-// closeSome closes sessions at the pace of the plan while the list is fresh and
-// nothing is changed. It reports whether it has come to the end of the list,
-// and returns some that had no place to go.
-func (w *worker) closeSome(ctx context.Context, list []Candidate) (kept []Session, whole bool) {
-	began := time.Now()
-	for _, c := range list {
-		if w.quota == 0 {
-			return nil, true
-		}
-		for {
-			now := time.Now()
-			wait := max(w.pace.wait(now), w.closes.wait(now, w.pace.rate))
-			// Also without a wait: a pause holds from here on.
-			if !w.sleep(ctx, wait, nil) || now.Sub(began) > freshFor {
-				return nil, false
-			}
-			if wait <= 0 {
-				break
-			}
-		}
-		if !w.plan.Force && !c.Session.MayLeave(w.plan.Cause) {
-			if len(kept) < sample {
-				kept = append(kept, c.Session)
-			}
-			continue
-		}
-		if w.leave(c.Session) {
-			w.pace.took(time.Now())
-			w.is(Running, "")
-		}
-	}
-	return kept, true
 }
 
 // leave asks one session to end, and returns false if it was asked before or has
@@ -275,17 +248,8 @@ func (w *worker) emptied() bool {
 }
 
 // sleep waits, but for no longer than until enough has a word, and returns
-// true; or false when something was changed or ctx has ended. It looks for that
-// also if there is nothing to wait for.
+// true; or false when something was changed or ctx has ended.
 func (w *worker) sleep(ctx context.Context, d time.Duration, enough <-chan struct{}) bool {
-	if d <= 0 {
-		select {
-		case <-w.wake:
-			return false
-		default:
-			return ctx.Err() == nil
-		}
-	}
 	w.timer.Reset(d)
 	select {
 	case <-w.timer.C:

@@ -17,6 +17,7 @@ func (l *loop) keepTime() {
 	l.linger.expire(l.clock)
 	l.takeTurns()
 	l.seeOff(l.clock)
+	l.ring(l.clock)
 	l.openDoors()
 	if l.clock < l.sweepAt {
 		return
@@ -43,6 +44,9 @@ func (l *loop) untilDue() int {
 		if g := l.stays[s].first; g != nil {
 			due = min(due, g.due)
 		}
+	}
+	if len(l.alarms) > 0 {
+		due = min(due, l.alarms[0].at)
 	}
 	for _, d := range l.doors {
 		if d.shut {

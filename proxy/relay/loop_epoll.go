@@ -70,6 +70,7 @@ type loop struct {
 	closing  expiries // phases of CloseWait, in order
 	linger   expiries // phases of lingerTime, in order
 	heldUp   holdups  // clients that have sent too much
+	alarms   []alarm  // the next one first
 	sweepAt  int64
 	sweepPos int
 	yielded  int64 // ms

@@ -22,6 +22,7 @@ type order struct {
 	survey  *survey
 	door    *door
 	guest   *Guest
+	alarm   alarm
 }
 
 type orderKind uint8
@@ -33,6 +34,7 @@ const (
 	look
 	watchDoor
 	welcome
+	setAlarm
 	stop
 )
 
@@ -82,6 +84,8 @@ func (l *loop) obey() {
 			l.watch(o.door, unix.EPOLL_CTL_ADD, unix.EPOLLIN)
 		case welcome:
 			l.welcome(o.guest)
+		case setAlarm:
+			l.setAlarm(o.alarm)
 		case stop:
 			l.stopping = true
 		}

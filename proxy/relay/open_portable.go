@@ -20,3 +20,5 @@ func (r *Relay) dial(_ net.Conn, address netip.AddrPort, deadline time.Time) (ne
 func moment(net.Conn) time.Time { return time.Now().Add(time.Millisecond) }
 
 func setUserTimeout(net.Conn, time.Duration) {}
+
+func (r *Relay) after(d time.Duration, f func()) { time.AfterFunc(d, f) }

@@ -89,15 +89,7 @@ func (c *crowd) comes(n int, since time.Time) gaps {
 	return all
 }
 
-// hears reads until everybody who is there has got the text, once.
-func (c *crowd) hears(text string) {
-	c.t.Helper()
-	heard := make(map[string]bool)
-	for len(heard) < len(c.there) {
-		c.takes(c.next(), text, heard)
-	}
-}
-
+// takes notes that somebody has heard text, which everybody hears once.
 func (c *crowd) takes(e crowdEvent, text string, heard map[string]bool) {
 	c.t.Helper()
 	if e.Event != "message" {
