@@ -1,10 +1,6 @@
 package peer
 
-import (
-	"fmt"
-
-	"golang.org/x/sys/unix"
-)
+import "fmt"
 
 // SlowHTTPTest is the program that attacks with slow connections.
 const SlowHTTPTest = "slowhttptest"
@@ -29,10 +25,9 @@ func StartTool(name string, args ...string) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = unix.SchedSetAttr(p.PID(), &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0)
-	if err != nil && p.Alive() == nil {
+	if err := p.Yield(); err != nil && p.Alive() == nil {
 		p.Stop()
-		return nil, fmt.Errorf("let %s stand back: %w", name, err)
+		return nil, err
 	}
 	return p, nil
 }
