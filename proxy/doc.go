@@ -9,6 +9,8 @@
 //
 // # The life of a session, by file
 //
+//   - reception.go is what the loops do by themselves: a plain handshake, from its
+//     first byte to the session, without a goroutine. All others it hands over.
 //   - gate.go reads the head of a new connection and has it judged, before
 //     anything else parses a byte of it.
 //   - streams.go has package http2 carry a connection of HTTP/2, and lets each of
@@ -17,9 +19,10 @@
 //   - forwarded.go finds out who the client is, behind proxies that are trusted;
 //     peraddress.go counts its sessions.
 //   - route.go finds the rule for a host and path, origins.go judges the page.
-//   - connect.go walks the upstreams that package pool picks, one attempt each: on a
-//     connection that spares.go has kept ready, or that dial.go opens, ask.go asks
-//     and judges the answer.
+//   - search.go is the search for an upstream among those that package pool picks,
+//     one attempt each; it waits for nothing. connect.go makes the attempts that a
+//     goroutine waits for: on a connection that spares.go has kept ready, or that
+//     dial.go opens, ask.go asks and judges the answer.
 //   - answer.go writes every answer that is not a 101; refusals.go names and counts
 //     them.
 //   - ticket.go is who a client of an Azure service is, and what each upstream is

@@ -18,6 +18,10 @@
 // holds no buffer. Only what a full socket did not take is kept, in a pooled
 // chunk, and the other socket is not read until that is gone.
 //
+// The loops also accept clients and ask upstreams, as a [Reception] bids them: so a
+// handshake that waits for nothing but its two sockets needs no goroutine either. A
+// client that is not joined yet is a [Guest] of its loop.
+//
 // TLS is done in the loops, too. Its handshake is not: a goroutine does it on a
 // connection of [Server] or [Client] before the session is joined. From then on
 // the loop reads the socket, and crypto/tls reads what the loop has read; what
@@ -38,7 +42,7 @@
 //
 // # What it refuses
 //
-// The relay does not dial, accept, choose or retry, and it never looks into the
-// payload of a message: that belongs to the two ends. It does no handshake of
+// The relay does not judge a handshake, choose an upstream or retry, and it never
+// looks into the payload of a message: that belongs to the two ends. It does no handshake of
 // TLS and no renegotiation.
 package relay
