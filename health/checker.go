@@ -141,12 +141,12 @@ func (c *Checker) settle(done func(error), from source, err error) {
 	}
 	now := time.Now()
 	c.mu.Lock()
-	before, wasWell := c.brk.state(), c.brk.healthy()
+	before, wasWell, queued := c.brk.state(), c.brk.healthy(), len(c.changes)
 	c.brk.settle(done, from, err, now)
 	c.record(before, wasWell, now)
-	pending := len(c.changes) > 0
+	changed := len(c.changes) > queued
 	c.mu.Unlock()
-	if pending {
+	if changed { // who has brought about an earlier change delivers that
 		c.deliver()
 	}
 }

@@ -167,3 +167,20 @@ func TestTrafficWhileHalfOpen(t *testing.T) {
 		r.want(Closed, true)
 	})
 }
+
+// A handshake that changes nothing delivers nothing: not even what somebody else has
+// changed and is about to say. It may come from where nobody may wait for a log.
+func TestGoodHandshakeSaysNothing(t *testing.T) {
+	bubble("", t, func(t *testing.T) {
+		r := start(t, nil, Options{})
+		r.wantChanges(true)
+		a := r.Begin()
+		r.mu.Lock()
+		r.tell(change{msg: "somebody else's", flipped: true})
+		r.mu.Unlock()
+		a.Done(nil)
+		r.wantChanges(true)
+		r.deliver()
+		r.wantChanges(true, false)
+	})
+}

@@ -52,11 +52,11 @@ func (p *Proxy) watchMemory(ctx context.Context) {
 	for {
 		high, low := p.world.Load().options.Limits.marks(group)
 		if high > 0 {
-			used := residentMemory()
-			if used >= high || used >= low && p.memory.short.Load() {
+			used, short := residentMemory(), p.memory.short.Load()
+			if used >= high || used >= low && short {
 				used = p.memory.giveBack(used)
 			}
-			p.judgeMemory(used, high, low)
+			p.judgeMemory(short, used, high, low)
 		} else {
 			p.memory.tight.Store(false)
 			if p.memory.short.Swap(false) {
@@ -71,11 +71,11 @@ func (p *Proxy) watchMemory(ctx context.Context) {
 	}
 }
 
-// judgeMemory turns new sessions away from the high mark on, until the low one.
-// From that on there are no spare connections.
-func (p *Proxy) judgeMemory(used, high, low int64) {
+// judgeMemory turns new sessions away from the high mark on, until the low one, and
+// leaves it at what was the case otherwise. From the low mark on there are no spare
+// connections.
+func (p *Proxy) judgeMemory(short bool, used, high, low int64) {
 	p.memory.tight.Store(used >= low)
-	short := p.memory.short.Load()
 	switch {
 	case !short && used >= high:
 		p.memory.short.Store(true)
@@ -83,21 +83,22 @@ func (p *Proxy) judgeMemory(used, high, low int64) {
 	case short && used < low:
 		p.memory.short.Store(false)
 		p.logger.Info("memory again: new sessions are taken", "used", used, "low", low)
+	default:
+		p.memory.short.Store(short)
 	}
 }
 
 // giveBack gives to the system what a rush has left behind, which may be most of
-// what is in use, and returns what is in use then. Nothing else would do it soon:
-// while new sessions are refused hardly anything is allocated, so no collection
-// comes by itself.
+// what is in use, and returns what is in use then. Nobody comes in until that is
+// judged. Nothing else would do it soon: while new sessions are refused hardly
+// anything is allocated, so no collection comes by itself.
 func (m *memory) giveBack(used int64) int64 {
 	began := time.Now()
 	if began.Before(m.pause) {
 		return used
 	}
-	before := m.short.Swap(true) // nobody comes in meanwhile
+	m.short.Store(true)
 	debug.FreeOSMemory()
-	m.short.Store(before)
 	ended := time.Now()
 	m.pause = ended.Add(max(giveBackEvery, giveBackRest*ended.Sub(began)))
 	return residentMemory()

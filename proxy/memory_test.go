@@ -42,7 +42,7 @@ func TestMemoryJudgement(t *testing.T) {
 		{0, false}, {80, false}, {89, false}, {99, false}, {100, true}, {99, true}, {101, true}, {90, true},
 		{89, false}, {90, false}, {99, false}, {1000, true}, {0, false},
 	} {
-		if r.judgeMemory(row.used, 100, 90); r.memory.short.Load() != row.short {
+		if r.judgeMemory(r.memory.short.Load(), row.used, 100, 90); r.memory.short.Load() != row.short {
 			t.Errorf("step %d, %d used: short %v", i, row.used, !row.short)
 		}
 	}

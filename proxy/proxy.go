@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -45,8 +46,9 @@ type Proxy struct {
 	unready  atomic.Bool     // Ready says no
 	stopping atomic.Bool     // no new session
 	ending   chan struct{}   // closed when stopping
+	shut     atomic.Bool     // nobody comes to the gates any more
 	drained  vacancy         // told when stopping and no session is open
-	vacated  vacancy         // told when stopping and nobody is at the gates
+	vacated  vacancy         // told when shut and nobody is at the gates
 	cut      context.Context // done when what is left is cut: nobody waits for anything any more
 	cutOff   context.CancelFunc
 }
@@ -91,6 +93,7 @@ func New(o Options) (*Proxy, error) {
 	p.server = &fasthttp.Server{
 		Handler:                       p.serve,
 		ReadBufferSize:                readBuffer,
+		Concurrency:                   math.MaxInt32, // the limits are ours
 		WriteTimeout:                  w.options.Limits.HeaderTimeout,
 		NoDefaultServerHeader:         true,
 		NoDefaultDate:                 true,

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -37,6 +38,7 @@ func (g *gate) reception() relay.Reception {
 		Heard:    g.heard,
 		Answered: heardBack,
 		Failed:   askFailed,
+		Gone:     goneWhileAsked,
 		Over: func(*relay.Guest) {
 			p.counters.abandoned.Add(1)
 			p.leftGate()
@@ -147,6 +149,16 @@ func askFailed(guest *relay.Guest, asked bool, err error) {
 	}
 	c.search.err = err
 	c.handOver(guest)
+}
+
+// goneWhileAsked takes that nobody waits for the answer any more: which says nothing
+// about the upstream.
+func goneWhileAsked(guest *relay.Guest) {
+	c := guest.Tag.(*clientConn)
+	guest.Close()
+	c.search.score.Done(context.Canceled)
+	c.proxy.abandon(c, c.search.lease)
+	c.leaveGate()
 }
 
 // heardBack takes what the upstream has answered. What is no verified 101 is for the

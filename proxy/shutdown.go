@@ -35,6 +35,7 @@ func (p *Proxy) shutDown(gates []net.Listener) {
 	for _, ln := range gates {
 		ln.Close()
 	}
+	p.shut.Store(true)
 	tail := min(max(o.Deadline*shutdownTail/100, shutdownTailLeast), o.Deadline/2)
 	cut, stop := context.WithDeadline(context.Background(), began.Add(o.Deadline-tail))
 	defer stop()
@@ -101,7 +102,7 @@ func (p *Proxy) sessionsGone() {
 
 // leftGate counts a client out that was at a gate.
 func (p *Proxy) leftGate() {
-	if p.counters.atGate.Add(-1) == 0 && p.stopping.Load() {
+	if p.counters.atGate.Add(-1) == 0 && p.shut.Load() {
 		p.vacated.tell()
 	}
 	p.clients.Done()

@@ -225,7 +225,12 @@ func bubble(name string, t *testing.T, f func(t *testing.T)) {
 // open runs an engine on a new hall until the end of the test.
 func open(t interface{ Cleanup(func()) }) (*Engine, *hall) {
 	h := &hall{}
-	e := New(h, nil)
+	return runs(t, h), h
+}
+
+// runs runs an engine until the end of the test.
+func runs(t interface{ Cleanup(func()) }, s Source) *Engine {
+	e := New(s, nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -236,7 +241,7 @@ func open(t interface{ Cleanup(func()) }) (*Engine, *hall) {
 		cancel()
 		<-done
 	})
-	return e, h
+	return e
 }
 
 // begin starts a drain that there is not yet.

@@ -44,7 +44,7 @@ func (w *worker) closeSome(ctx context.Context, list []Candidate) (kept []Sessio
 		}
 		r.stop()
 		if !r.word {
-			return r.kept, r.whole
+			return r.kept, r.whole && !r.changed() // the word may have come in the last step
 		}
 		w.is(Running, "") // which is logged, and that may block
 	}

@@ -16,8 +16,7 @@ type alarm struct {
 // after has one loop, always the same, make all calls: what comes of them is often
 // another one, and needs no word to anybody then.
 func (r *Relay) after(d time.Duration, f func()) {
-	// One more, because the clock is cut to whole milliseconds: never early.
-	o := order{kind: setAlarm, alarm: alarm{r.now() + d.Milliseconds() + 1, f}}
+	o := order{kind: setAlarm, alarm: alarm{r.now() + inMS(d), f}}
 	if d <= 0 {
 		o.alarm.at = 0
 	}

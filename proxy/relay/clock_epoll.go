@@ -68,8 +68,15 @@ func (l *loop) untilDue() int {
 	if len(l.heldUp) > 0 {
 		due = min(due, l.heldUp[0].at)
 	}
+	if due == 0 {
+		return 0 // an alarm that is due at once
+	}
 	return int(max(0, due-l.relay.now())) + 1
 }
+
+// inMS is d in whole milliseconds of a loop's clock. Both are cut, so it is more:
+// nothing is ever due early.
+func inMS(d time.Duration) int64 { return int64((d+time.Millisecond-1)/time.Millisecond) + 1 }
 
 // expiries is a queue of sessions whose phase ends at a given time. All
 // entries of a queue wait equally long, so their order is that of their ends.

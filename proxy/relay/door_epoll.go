@@ -29,7 +29,8 @@ type door struct {
 	reception *Reception
 	address   net.Addr
 
-	fd int32
+	fd    int32
+	epoll int // of the loop that looks after it
 
 	mu     sync.Mutex // held during each system call, and while a client is let in
 	closed bool       // and fd may be another file's
@@ -52,8 +53,9 @@ func (r *Relay) receive(ln net.Listener, reception *Reception) (net.Listener, er
 	}
 	// Accepted sockets inherit it.
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	d := &door{relay: r, reception: reception, address: address, fd: int32(fd)}
-	if !r.pickLoop().post(order{kind: watchDoor, door: d}) {
+	l := r.pickLoop()
+	d := &door{relay: r, reception: reception, address: address, fd: int32(fd), epoll: l.epoll}
+	if !l.post(order{kind: watchDoor, door: d}) {
 		d.Close()
 		return nil, net.ErrClosed
 	}
@@ -74,6 +76,9 @@ func (d *door) Close() error {
 		return net.ErrClosed
 	}
 	d.closed = true
+	// Closing it is not enough if somebody else has the same socket, who gave it to us.
+	// It is an error, and no harm, if it was not watched yet.
+	_ = rawWatch(d.epoll, unix.EPOLL_CTL_DEL, d.fd, 0)
 	rawClose(d.fd)
 	return nil
 }
@@ -166,7 +171,7 @@ func (l *loop) welcome(g *Guest) {
 	fd := g.fd[client]
 	l.guests.set(fd, g)
 	if g.patience > 0 {
-		g.enter(silent, l.clock+g.patience.Milliseconds()+1)
+		g.enter(silent, l.clock+inMS(g.patience))
 	}
 	if err := rawWatch(l.epoll, unix.EPOLL_CTL_ADD, fd, interest); err != nil {
 		g.reception.Broken(os.NewSyscallError("epoll_ctl", err))

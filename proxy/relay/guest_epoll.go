@@ -93,6 +93,9 @@ func (g *Guest) failure(operation string, with side, call string, err error) err
 // Ask asks an upstream: it connects and sends the request. Either it returns an
 // error, or Answered or Failed is called later.
 func (g *Guest) Ask(q *Question) error {
+	if g.loop.stopping {
+		return errLoopEnds
+	}
 	g.address = netip.AddrPortFrom(q.Address.Addr().Unmap(), q.Address.Port())
 	family := unix.AF_INET
 	if g.address.Addr().Is6() {
@@ -111,8 +114,8 @@ func (g *Guest) Ask(q *Question) error {
 	}
 	g.unsent = q.Request
 	now := g.loop.clock
-	g.answerBy = now + q.Answer.Milliseconds() + 1
-	g.enter(connecting, min(g.answerBy, now+q.Connect.Milliseconds()+1))
+	g.answerBy = now + inMS(q.Answer)
+	g.enter(connecting, min(g.answerBy, now+inMS(q.Connect)))
 	// To an upstream on the same host it is connected already.
 	if err := g.ask(); err != nil {
 		g.HangUp()
@@ -143,17 +146,12 @@ func (g *Guest) ask() error {
 		return nil
 	case errno == unix.EAGAIN:
 		return nil
-	case errno == unix.EPIPE:
-		// The socket has told its error before, to epoll.
-		if cause, err := unix.GetsockoptInt(int(g.fd[upstream]), unix.SOL_SOCKET, unix.SO_ERROR); err == nil && cause != 0 {
-			return g.failure("dial", upstream, "connect", unix.Errno(cause))
-		}
 	}
 	return g.failure("dial", upstream, "connect", errno)
 }
 
-// Say sends the client what it is told before it is joined. It returns false if the
-// client has gone.
+// Say sends the client what it is told before it is joined, once and last: only Join
+// sends what the socket has not taken. It returns false if the client has gone.
 func (g *Guest) Say(p []byte) bool {
 	n, errno := rawWrite(g.fd[client], p)
 	if errno != 0 && errno != unix.EAGAIN {
@@ -231,9 +229,13 @@ func (g *Guest) Close() {
 	}
 }
 
-// HangUp closes the connection to the upstream. Another one may be asked.
+// HangUp closes the connection to the upstream, if there is one. Another one may be
+// asked.
 func (g *Guest) HangUp() {
 	l := g.loop
+	if g.fd[upstream] < 0 {
+		return
+	}
 	l.guests.set(g.fd[upstream], nil)
 	rawClose(g.fd[upstream])
 	g.fd[upstream], g.unsent = -1, nil
@@ -284,6 +286,8 @@ func (l *loop) guestEvent(g *Guest, fd int32, what uint32) {
 	case d == client:
 		if g.stage == silent && what&arrival != 0 {
 			g.reception.Heard(g)
+		} else if g.fd[upstream] >= 0 && what&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
+			g.reception.Gone(g)
 		}
 	case g.stage == connecting:
 		if err := g.ask(); err != nil {
@@ -302,18 +306,37 @@ func (l *loop) guestEvent(g *Guest, fd int32, what uint32) {
 func (l *loop) seeOff(by int64) {
 	for s := range l.stays {
 		for g := l.stays[s].first; g != nil && g.due <= by; g = l.stays[s].first {
-			if g.stage == silent {
-				g.Close()
-				g.reception.Over(g)
-				continue
-			}
-			what := "answer"
-			if g.stage == connecting {
-				what = "dial"
-			}
-			g.fail(g.late(what))
+			g.timeOut()
 		}
 	}
+}
+
+// timeOut ends a stage whose time is over. The socket has the last word: a loop that
+// has stood still has not heard yet what came meanwhile.
+func (g *Guest) timeOut() {
+	switch {
+	case g.stage == silent && g.hasArrived(client):
+		g.reception.Heard(g)
+	case g.stage == silent:
+		g.Close()
+		g.reception.Over(g)
+	case g.stage == connecting:
+		if err := g.ask(); err != nil {
+			g.fail(err)
+		} else if g.stage == connecting {
+			g.fail(g.late("dial"))
+		}
+	case g.hasArrived(upstream):
+		g.reception.Answered(g)
+	default:
+		g.fail(g.late("answer"))
+	}
+}
+
+// hasArrived reports whether there is something to read, or the end.
+func (g *Guest) hasArrived(from side) bool {
+	_, errno := rawPeek(g.fd[from])
+	return errno != unix.EAGAIN && errno != unix.EINTR
 }
 
 // late is the error of a guest whose time is over.

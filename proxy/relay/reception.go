@@ -25,8 +25,8 @@ type Reception struct {
 	// Come is called for each client that was accepted, and returns how long it may
 	// say nothing; 0 if that is not waited for, and Heard is to be called at once.
 	Come func() time.Duration
-	// Heard is called when the guest has said something or has gone. It reads, and
-	// then asks, hands over or closes.
+	// Heard is called when the guest has said something or has gone; at times it is
+	// called for nothing. It reads, and then asks, hands over or closes.
 	Heard func(*Guest)
 	// Answered is called when the upstream that was asked has said something or has
 	// gone. It reads, and then joins, hands over or closes; if that was not enough yet,
@@ -37,11 +37,14 @@ type Reception struct {
 	// connection is closed. It tells whether the upstream had got the question. It hands
 	// over, closes, or asks another one.
 	Failed func(g *Guest, asked bool, err error)
+	// Gone is called when the client has gone while an upstream was being asked, which
+	// nobody needs to answer any more. It closes.
+	Gone func(*Guest)
 	// Over is called for a guest that has said nothing in its time, or whose loop
-	// ends; it is closed.
+	// ends; it is closed, and nothing is to be done with it.
 	Over func(*Guest)
 	// Broken is told why a client could not be accepted, which may be a shortage; it
-	// is tried again after a pause.
+	// is tried again after a pause. Neither it nor Come may close the listener.
 	Broken func(error)
 }
 
@@ -56,6 +59,7 @@ func (r *Relay) Receive(ln net.Listener, reception Reception) (net.Listener, err
 type Question struct {
 	Address netip.AddrPort // without a zone
 	Request []byte         // sent at once; it must stay as it is until the upstream has said something
-	// Connect is how long it may take to connect, Answer how long in all.
+	// Connect is how long it may take until the upstream has taken the request, Answer
+	// how long in all.
 	Connect, Answer time.Duration
 }
