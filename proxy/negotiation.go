@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"net"
 	"net/http"
@@ -50,6 +51,11 @@ func (p *Proxy) negotiateThere(c *clientConn) (reply, error) {
 	adapted, err := c.route.desk.places.Adapt(got.UpstreamAnswer, upstream)
 	if err != nil {
 		return reply{}, errBadAnswer
+	}
+	if !bytes.Equal(got.body, adapted.Body) {
+		for _, name := range ofBody {
+			got.drop(name)
+		}
 	}
 	got.body = adapted.Body
 	if adapted.Unpacked {
@@ -127,6 +133,10 @@ func (n *negotiation) read(conn net.Conn, method string) error {
 }
 
 var errUnasked = &handshake.BadAnswer{Reason: "status 101 to a negotiation"}
+
+// ofBody are the fields that speak of the very bytes of a body (RFC 9110 §8.8.3, RFC
+// 9530), and would be wrong about another one.
+var ofBody = [...]string{"ETag", "Content-Digest", "Repr-Digest", "Digest", "Content-MD5"}
 
 // ofHop reports whether a field of an answer is not for the client, or is written
 // anew for it.

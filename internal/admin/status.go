@@ -17,6 +17,7 @@ type Status struct {
 	Listeners     []string   `json:"listeners"`
 	Sessions      Sessions   `json:"sessions"`
 	Handshakes    Handshakes `json:"handshakes"`
+	Requests      Requests   `json:"requests"`
 	Upstreams     []Upstream `json:"upstreams"`
 	// Drains are those that have not ended.
 	Drains []drain.Status `json:"drains"`
@@ -74,6 +75,22 @@ type Handshakes struct {
 	AcceptErrors uint64 `json:"accept_errors"`
 }
 
+// Requests counts the plain requests that were no handshakes, since the start.
+type Requests struct {
+	// Served is how many a route with a service has answered by itself.
+	Served uint64 `json:"served"`
+	// Passed is for how many an upstream was sought, to pass them on.
+	Passed uint64 `json:"passed"`
+	// Answered is how many of those have got an upstream's answer, to its end.
+	Answered uint64 `json:"answered"`
+	// Broken is how many of those got no answer of an upstream, or not all of it.
+	Broken uint64 `json:"broken"`
+	// Abandoned is how many of those had a client that went away or sent half a body.
+	Abandoned uint64 `json:"abandoned"`
+	// Ended is how many of those were ended by a drain or the shutdown.
+	Ended uint64 `json:"ended"`
+}
+
 func (d *Door) alive(*visit) (int, any, error) {
 	return fasthttp.StatusOK, plain("alive"), nil
 }
@@ -120,7 +137,7 @@ func (d *Door) tellDrain(v *visit) (int, any, error) {
 // they may be apart by what happened meanwhile.
 func (d *Door) status() Status {
 	p := d.options.Proxy
-	totals := p.Totals()
+	totals, passed := p.Totals(), p.HTTPTotals()
 	s := Status{
 		Version:       d.options.Version,
 		UptimeSeconds: time.Since(d.began).Seconds(),
@@ -132,6 +149,10 @@ func (d *Door) status() Status {
 		Handshakes: Handshakes{
 			Total: totals.Handshakes, Accepted: totals.Accepted, Refused: totals.Refused, Refusals: p.Refusals(),
 			Abandoned: totals.Abandoned, Failovers: totals.Failovers, AcceptErrors: totals.AcceptErrors,
+		},
+		Requests: Requests{
+			Served: totals.Answered,
+			Passed: passed.Requests, Answered: passed.Answered, Broken: passed.Broken, Abandoned: passed.Abandoned, Ended: passed.Ended,
 		},
 		Upstreams: d.upstreams(),
 		Drains:    []drain.Status{},

@@ -129,6 +129,7 @@ func TestStatusKeys(t *testing.T) {
 		"version": "", "uptime_seconds": 0.0, "ready": false, "listeners": []any{""},
 		"sessions":   map[string]any{"open": 0.0, "total": 0.0, "ended": 0.0, "ends": map[string]any{}, "slowed": 0.0, "access_dropped": 0.0},
 		"handshakes": map[string]any{"total": 0.0, "accepted": 0.0, "refused": 0.0, "refusals": map[string]any{}, "abandoned": 0.0, "failovers": 0.0, "accept_errors": 0.0},
+		"requests":   map[string]any{"served": 0.0, "passed": 0.0, "answered": 0.0, "broken": 0.0, "abandoned": 0.0, "ended": 0.0},
 		"upstreams": []any{map[string]any{
 			"name": "", "url": "", "role": "", "weight": 0.0, "max_sessions": 0.0, "healthy": false, "breaker": "", "since": "", "reason": "", "trips": 0.0,
 			"state": "", "relapses": 0.0, "share": 0.0, "hold_seconds_left": 0.0, "disabled": false, "disabled_why": "", "leaving": false,
