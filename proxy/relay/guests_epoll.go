@@ -1,0 +1,129 @@
+//go:build linux && !portable
+
+package relay
+
+import (
+	"fmt"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// What follows is about all guests of a loop: where they are found, and until when
+// they may stay.
+
+// seeOff sees to the guests whose time is over, of those that are due by then.
+func (l *loop) seeOff(by int64) {
+	for s := range l.stays {
+		for g := l.stays[s].first; g != nil && g.due <= by; g = l.stays[s].first {
+			g.timeOut()
+		}
+	}
+}
+
+// timeOut ends a stage whose time is over. The socket has the last word: a loop that
+// has stood still has not heard yet what came meanwhile.
+func (g *Guest) timeOut() {
+	switch {
+	case g.stage == silent && g.hasArrived(client):
+		g.reception.Heard(g)
+	case g.stage == silent:
+		g.Close()
+		g.reception.Over(g)
+	case g.stage == connecting:
+		if err := g.ask(); err != nil {
+			g.fail(err)
+		} else if g.stage == connecting {
+			g.fail(g.late("dial"))
+		}
+	case g.hasArrived(upstream):
+		g.reception.Answered(g)
+	default:
+		g.fail(g.late("answer"))
+	}
+}
+
+// hasArrived reports whether there is something to read, or the end.
+func (g *Guest) hasArrived(from side) bool {
+	_, errno := rawPeek(g.fd[from])
+	return errno != unix.EAGAIN && errno != unix.EINTR
+}
+
+// late is the error of a guest whose time is over.
+func (g *Guest) late(what string) error {
+	return &net.OpError{Op: what, Net: "tcp", Addr: net.TCPAddrFromAddrPort(g.address), Err: os.ErrDeadlineExceeded}
+}
+
+var errLoopEnds = fmt.Errorf("the loop ends: %w", net.ErrClosed)
+
+// dismiss sees off all guests, because the loop ends.
+func (l *loop) dismiss() {
+	for s := range l.stays {
+		for g := l.stays[s].first; g != nil; g = l.stays[s].first {
+			if g.stage == silent {
+				g.Close()
+				g.reception.Over(g)
+			} else {
+				g.fail(errLoopEnds)
+			}
+		}
+	}
+}
+
+// guestTable finds guests by the descriptors of their sockets.
+type guestTable []*Guest
+
+func (t guestTable) at(fd int) *Guest {
+	if fd < len(t) {
+		return t[fd]
+	}
+	return nil
+}
+
+func (t *guestTable) set(fd int32, g *Guest) {
+	if int(fd) >= len(*t) {
+		if g == nil {
+			return
+		}
+		*t = append(*t, make([]*Guest, int(fd)+1+len(*t)/2-len(*t))...)
+	}
+	(*t)[fd] = g
+}
+
+// guestQueue is the guests of one stage, in the order in which their time ends.
+type guestQueue struct{ first, last *Guest }
+
+// add puts a guest where it belongs: at the end, unless the time that guests are
+// given has become shorter.
+func (q *guestQueue) add(g *Guest) {
+	before := q.last
+	for before != nil && before.due > g.due {
+		before = before.before
+	}
+	g.before = before
+	if before == nil {
+		g.behind, q.first = q.first, g
+	} else {
+		g.behind, before.behind = before.behind, g
+	}
+	if g.behind == nil {
+		q.last = g
+	} else {
+		g.behind.before = g
+	}
+}
+
+func (q *guestQueue) remove(g *Guest) {
+	if g.before == nil {
+		q.first = g.behind
+	} else {
+		g.before.behind = g.behind
+	}
+	if g.behind == nil {
+		q.last = g.before
+	} else {
+		g.behind.before = g.before
+	}
+	g.before, g.behind = nil, nil
+}
