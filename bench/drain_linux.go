@@ -26,27 +26,26 @@ func drainExperiment() experiment {
 		ours:  true,
 		flags: func(cmd *cobra.Command) {
 			cmd.Flags().IntVar(&sessions, "sessions", 0, "sessions; 0 = 5000, with --quick 300")
-			cmd.Flags().IntVar(&rate, "rate", 0, "closes per second; 0 = 200, with --quick 300")
+			cmd.Flags().IntVar(&rate, "rate", 0, "closes per second; 0 = 200, and beside other sessions 50, with --quick 300")
 			cmd.Flags().BoolVar(&onlyBeside, "beside", false, "measure only what sessions notice that are not drained")
 		},
 		run: func(ctx context.Context, m *measurement) error {
 			way := trial.Return{Sessions: 5000, Rate: 200, Hold: time.Second, Period: time.Second}
-			calm := trial.Calm{Sessions: 100, Size: 125, Drained: 4500, Rounds: 14, Window: 800 * time.Millisecond, Warmup: 200 * time.Millisecond}
+			calm := trial.Calm{Sessions: 100, Size: 125, Drained: 4500, Rate: 50, Rounds: 25, Window: 800 * time.Millisecond, Warmup: 200 * time.Millisecond}
 			if m.quick {
 				way = trial.Return{Sessions: 300, Rate: 300, Hold: 100 * time.Millisecond, Period: 100 * time.Millisecond, Quick: true}
-				calm.Drained, calm.Rounds, calm.Window, calm.Warmup = 300, 1, 400*time.Millisecond, 100*time.Millisecond
+				calm.Drained, calm.Rate, calm.Rounds, calm.Window, calm.Warmup = 300, 300, 1, 400*time.Millisecond, 100*time.Millisecond
 			}
 			if sessions != 0 {
 				way.Sessions = sessions
 			}
 			if rate != 0 {
-				way.Rate = rate
+				way.Rate, calm.Rate = rate, rate
 			}
 			if m.runs != 0 {
 				calm.Rounds = m.runs
 			}
 			way.Active = way.Sessions / 20
-			calm.Rate = way.Rate
 
 			if !onlyBeside {
 				if err := measureWayHome(ctx, m, way); err != nil {

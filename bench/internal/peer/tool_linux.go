@@ -1,6 +1,10 @@
 package peer
 
-import "fmt"
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
 
 // SlowHTTPTest is the program that attacks with slow connections.
 const SlowHTTPTest = "slowhttptest"
@@ -25,9 +29,10 @@ func StartTool(name string, args ...string) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.Yield(); err != nil && p.Alive() == nil {
+	err = unix.SchedSetAttr(p.PID(), &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0)
+	if err != nil && p.Alive() == nil {
 		p.Stop()
-		return nil, err
+		return nil, fmt.Errorf("let %s stand back: %w", name, err)
 	}
 	return p, nil
 }

@@ -89,37 +89,30 @@ type Relapse struct {
 
 // Beside is the latency of sessions that are not drained while others are, and while they are not.
 type Beside struct {
-	Sessions int `json:"sessions"`
-	Size     int `json:"size"`
-	Drained  int `json:"drained"`
-	Rate     int `json:"rate"`
-	// PerSecond is the pace of all sessions together, round trips per second: a fifth of what goes through when each sends its next
-	// message as soon as it has its answer.
-	PerSecond float64       `json:"per_second"`
-	Rounds    []BesideRound `json:"rounds"`
+	Sessions int           `json:"sessions"`
+	Size     int           `json:"size"`
+	Drained  int           `json:"drained"`
+	Rate     int           `json:"rate"`
+	Rounds   []BesideRound `json:"rounds"`
 	// Return says that those who were closed came back through the same router, so that each close was a new handshake, too.
 	Return bool `json:"return"`
-	// Ratio is the median over the rounds of the p99 with the drain divided by that with the same drain of another router; Machine is
-	// that of the latter divided by the p99 without any.
-	Ratio   float64 `json:"p99_ratio"`
-	Machine float64 `json:"p99_ratio_of_the_machine"`
-	Errors  int64   `json:"errors"`
+	// Ratio is the median over the rounds of the p99 with the drain divided by that without it.
+	Ratio  float64 `json:"p99_ratio"`
+	Errors int64   `json:"errors"`
 }
 
-// BesideRound is one measurement without a drain, one with a drain of another router, and one with a drain.
+// BesideRound is one measurement without and one with the drain.
 type BesideRound struct {
-	Quiet     BesideSample `json:"quiet"`
-	Elsewhere BesideSample `json:"elsewhere"`
-	Drain     BesideSample `json:"drain"`
+	Quiet BesideSample `json:"quiet"`
+	Drain BesideSample `json:"drain"`
 }
 
-// BesideSample is one of them.
+// BesideSample is one of the two.
 type BesideSample struct {
 	Latency   latency.Summary `json:"latency"`
 	PerSecond float64         `json:"per_second"`
 	Seconds   float64         `json:"seconds"`
 	Closes    int             `json:"closes"`      // of the drain, meanwhile
-	Elsewhere int             `json:"elsewhere"`   // and of that of the other router
 	Busy      float64         `json:"router_busy"` // processors that the router used on average
 }
 

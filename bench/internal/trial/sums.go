@@ -87,17 +87,12 @@ func (r *Relapse) sumUp(all history, zero time.Time, killed, back time.Duration)
 	r.Damage = all.damage()
 }
 
-func (r *Beside) sumUp() {
-	r.Ratio = medianRatio(r.Rounds, func(x *BesideRound) (of, by float64) { return x.Drain.Latency.P99, x.Elsewhere.Latency.P99 })
-	r.Machine = medianRatio(r.Rounds, func(x *BesideRound) (of, by float64) { return x.Elsewhere.Latency.P99, x.Quiet.Latency.P99 })
-}
-
-// medianRatio is the median of the rounds' ratios, zero without any.
-func medianRatio(rounds []BesideRound, figures func(*BesideRound) (of, by float64)) float64 {
+// medianRatio is the median of the rounds' ratios of p99, zero without any.
+func medianRatio(rounds []BesideRound) float64 {
 	var ratios []float64
-	for i := range rounds {
-		if of, by := figures(&rounds[i]); by > 0 {
-			ratios = append(ratios, of/by)
+	for _, r := range rounds {
+		if r.Quiet.Latency.P99 > 0 {
+			ratios = append(ratios, r.Drain.Latency.P99/r.Quiet.Latency.P99)
 		}
 	}
 	if len(ratios) == 0 {
