@@ -200,9 +200,11 @@ func (r *Relay) Dial(beside net.Conn, address netip.AddrPort, deadline time.Time
 	return r.dial(beside, address, deadline)
 }
 
-// After calls f once, d later or, on a busy machine, somewhat after that, in a loop:
-// f must not block. Unlike one of package time this wakes no goroutine, and costs the
-// sessions hardly anything. When the relay is stopped, what is due later is not called.
+// After calls f once, d later or, on a busy machine, somewhat after that. f must not
+// block: a loop calls it. So, unlike with package time, no goroutine is woken, and it
+// costs the sessions hardly anything; and what is due when the relay has been stopped
+// is not called. The portable variant has no loops: there package time calls it, also
+// after the stop.
 func (r *Relay) After(d time.Duration, f func()) { r.after(d, f) }
 
 // CloseAll asks for the end of every session with a Close frame; see
