@@ -324,6 +324,5 @@ func (l *loop) tell(fd int32, what uint32) {
 	l.parkMu.Unlock()
 	if c != nil {
 		c.happened(what)
-		l.woke = true
 	}
 }

@@ -196,7 +196,6 @@ func (g *Guest) Join(p Pair) *Session {
 func (g *Guest) Conns() (toClient, toUpstream net.Conn) {
 	g.forget()
 	l := g.loop
-	l.woke = true // somebody will go on with them
 	var conns [2]net.Conn
 	for d, fd := range g.fd {
 		if fd < 0 {

@@ -15,8 +15,9 @@ import (
 // Options say how sessions are carried. The zero value works. A negative
 // duration switches the matter off where the field says so.
 type Options struct {
-	// Loops is the number of event loops; default one per usable processor.
-	// The portable variant ignores it.
+	// Loops is the number of event loops; default one per usable processor. A
+	// busy loop holds a processor of the Go scheduler, so GOMAXPROCS should be
+	// twice as large. The portable variant ignores it.
 	Loops int
 	// IdleTimeout ends a session on which no frame passed for so long, with
 	// Close 1001. Default 0: never.
