@@ -31,7 +31,7 @@ func drainExperiment() experiment {
 		},
 		run: func(ctx context.Context, m *measurement) error {
 			way := trial.Return{Sessions: 5000, Rate: 200, Hold: time.Second, Period: time.Second}
-			calm := trial.Calm{Sessions: 100, Size: 125, Drained: 4500, Rate: 50, Rounds: 25, Window: 800 * time.Millisecond, Warmup: 200 * time.Millisecond}
+			calm := trial.Calm{Sessions: 100, Size: 125, Drained: 4500, Rate: 50, Rounds: 40, Window: 800 * time.Millisecond, Warmup: 200 * time.Millisecond}
 			if m.quick {
 				way = trial.Return{Sessions: 300, Rate: 300, Hold: 100 * time.Millisecond, Period: 100 * time.Millisecond, Quick: true}
 				calm.Drained, calm.Rate, calm.Rounds, calm.Window, calm.Warmup = 300, 300, 1, 400*time.Millisecond, 100*time.Millisecond

@@ -1,17 +1,11 @@
 package procstat
 
 import (
-	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os"
-	"strconv"
-)
 
-// States of a TCP socket, as /proc/net/tcp numbers them, that are no connection, or none any more.
-const (
-	synReceived = 0x03
-	timeWait    = 0x06
-	listening   = 0x0A
+	"golang.org/x/sys/unix"
 )
 
 // Socket is one end of a TCP connection.
@@ -22,50 +16,100 @@ type Socket struct {
 	Owned bool
 }
 
+// Sizes in bytes, and places in messages, of sock_diag(7). Whatever is not a port there is in the byte order of this machine.
+const (
+	requestSize = unix.SizeofNlMsghdr + 56
+	answerSize  = 72
+	peerAt      = 6
+	inodeAt     = 68
+)
+
+// States of a TCP socket, as the kernel numbers them, that are no connection, or none any more.
+const (
+	synReceived    = 0x03
+	timeWait       = 0x06
+	closed         = 0x07
+	listening      = 0x0A
+	newSynReceived = 0x0C
+)
+
+// connected is the set of all others.
+const connected = ^uint32(1<<synReceived | 1<<timeWait | 1<<closed | 1<<listening | 1<<newSynReceived)
+
 // Sockets lists the connections over IPv4 whose end here has that port. Those that are not established yet, and those in TIME_WAIT, are not
-// among them.
+// among them. The kernel is asked for these alone: to have it print the table of all sockets, in /proc/net/tcp, takes it so long that
+// whoever measures latency beside it measures that.
 func Sockets(port int) ([]Socket, error) {
-	b, err := os.ReadFile("/proc/net/tcp")
-	if err != nil {
-		return nil, fmt.Errorf("list connections of port %d: %w", port, err)
-	}
-	found, err := parseSockets(b, port)
+	found, err := askSockets(port)
 	if err != nil {
 		return nil, fmt.Errorf("list connections of port %d: %w", port, err)
 	}
 	return found, nil
 }
 
-// parseSockets reads the table of proc_net_tcp(5): number, local address, remote address, state, queues, timer, retransmissions, user,
-// timeout, inode.
-func parseSockets(b []byte, port int) ([]Socket, error) {
-	local := fmt.Appendf(nil, ":%04X", port)
-	var found []Socket
-	_, rows, _ := bytes.Cut(b, []byte("\n")) // the first one is the heading
-	for row := range bytes.Lines(rows) {
-		at := bytes.IndexByte(row, ':') + 1 // behind the number
-		if at == 0 || len(row) < at+14 || !bytes.Equal(row[at+9:at+14], local) {
-			continue // most of them, so this is cheap
-		}
-		f := bytes.Fields(row)
-		if len(f) < 10 {
-			return nil, fmt.Errorf("%d fields in %q", len(f), row)
-		}
-		state, err := strconv.ParseUint(string(f[3]), 16, 8)
-		if err != nil {
-			return nil, fmt.Errorf("state %q: %w", f[3], err)
-		}
-		if state == listening || state == synReceived || state == timeWait {
-			continue
-		}
-		_, remote, _ := bytes.Cut(f[2], []byte(":"))
-		peer, err := strconv.ParseUint(string(remote), 16, 16)
-		if err != nil {
-			return nil, fmt.Errorf("remote port %q: %w", remote, err)
-		}
-		found = append(found, Socket{Peer: int(peer), Owned: string(f[9]) != "0"})
+func askSockets(port int) ([]Socket, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
 	}
-	return found, nil
+	defer func() { _ = unix.Close(fd) }()
+	var request [requestSize]byte
+	native := binary.NativeEndian
+	native.PutUint32(request[0:], requestSize)
+	native.PutUint16(request[4:], unix.SOCK_DIAG_BY_FAMILY)
+	native.PutUint16(request[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
+	body := request[unix.SizeofNlMsghdr:]
+	body[0], body[1] = unix.AF_INET, unix.IPPROTO_TCP
+	native.PutUint32(body[4:], connected)
+	binary.BigEndian.PutUint16(body[8:], uint16(port))
+	if err := unix.Sendto(fd, request[:], 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return nil, os.NewSyscallError("sendto", err)
+	}
+	var found []Socket
+	for b := make([]byte, 64<<10); ; {
+		n, _, err := unix.Recvfrom(fd, b, 0)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return nil, os.NewSyscallError("recvfrom", err)
+		}
+		more, err := parseSockets(b[:n], &found)
+		if err != nil || !more {
+			return found, err
+		}
+	}
+}
+
+// parseSockets appends the sockets of one datagram of an answer, and reports whether another follows.
+func parseSockets(b []byte, found *[]Socket) (more bool, err error) {
+	native := binary.NativeEndian
+	for len(b) > 0 {
+		if len(b) < unix.SizeofNlMsghdr {
+			return false, fmt.Errorf("message of %d bytes", len(b))
+		}
+		size, kind := int(native.Uint32(b)), native.Uint16(b[4:])
+		if size < unix.SizeofNlMsghdr || size > len(b) {
+			return false, fmt.Errorf("message of %d bytes in %d", size, len(b))
+		}
+		body := b[unix.SizeofNlMsghdr:size]
+		switch kind {
+		case unix.NLMSG_DONE:
+			return false, nil
+		case unix.NLMSG_ERROR:
+			if len(body) < 4 {
+				return false, fmt.Errorf("error of %d bytes", len(body))
+			}
+			return false, unix.Errno(-int32(native.Uint32(body)))
+		case unix.SOCK_DIAG_BY_FAMILY:
+			if len(body) < answerSize {
+				return false, fmt.Errorf("socket of %d bytes", len(body))
+			}
+			*found = append(*found, Socket{Peer: int(binary.BigEndian.Uint16(body[peerAt:])), Owned: native.Uint32(body[inodeAt:]) != 0})
+		}
+		b = b[min((size+unix.NLMSG_ALIGNTO-1)&^(unix.NLMSG_ALIGNTO-1), len(b)):]
+	}
+	return true, nil
 }
 
 // Descriptors is how many files the process has open.

@@ -1,35 +1,57 @@
 package procstat
 
 import (
+	"encoding/binary"
 	"net"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
+// message is one message of netlink.
+func message(kind uint16, body ...byte) []byte {
+	b := binary.NativeEndian.AppendUint32(nil, uint32(unix.SizeofNlMsghdr+len(body)))
+	b = binary.NativeEndian.AppendUint16(b, kind)
+	b = append(b, make([]byte, unix.SizeofNlMsghdr-len(b))...)
+	b = append(b, body...)
+	return append(b, make([]byte, -len(b)&(unix.NLMSG_ALIGNTO-1))...)
+}
+
+// socket is what the kernel says of one.
+func socket(peer uint16, inode uint32) []byte {
+	var body [answerSize]byte
+	binary.BigEndian.PutUint16(body[peerAt:], peer)
+	binary.NativeEndian.PutUint32(body[inodeAt:], inode)
+	return message(unix.SOCK_DIAG_BY_FAMILY, body[:]...)
+}
+
 func TestParseSockets(t *testing.T) {
-	const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 100 1 0000000000000000 100 0 0 10 0
-   1: 0100007F:1F90 0100007F:0400 01 00000000:00000000 00:00000000 00000000     0        0 101 1 0000000000000000 100 0 0 10 0
-   2: 0100007F:0400 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 102 1 0000000000000000 100 0 0 10 0
-  13: 0100007F:1F90 0100007F:0401 04 00000000:00000000 00:00000000 00000000     0        0 0 1 0000000000000000 100 0 0 10 0
-14444: 0100007F:1F90 0100007F:0402 06 00000000:00000000 00:00000000 00000000     0        0 0 1 0000000000000000
-  15: 0100007F:1F90 0100007F:0403 08 00000000:00000000 00:00000000 00000000     0        0 103 1 0000000000000000
-`
-	got, err := parseSockets([]byte(table), 8080)
-	want := []Socket{{Peer: 1024, Owned: true}, {Peer: 1025}, {Peer: 1027, Owned: true}}
-	if diff := cmp.Diff(want, got); diff != "" || err != nil {
-		t.Errorf("%v (-want +got):\n%s", err, diff)
-	}
-	for _, bad := range []string{
-		"   1: 0100007F:1F90 0100007F:0400 01",
-		"   1: 0100007F:1F90 0100007F:0400 XX 00000000:00000000 00:00000000 00000000     0        0 101",
-		"   1: 0100007F:1F90 0100007F:wxyz 01 00000000:00000000 00:00000000 00000000     0        0 101",
+	fault := -int32(unix.ENOENT)
+	for _, row := range []struct {
+		name string
+		in   []byte
+		want []Socket
+		more bool
+		err  bool
+	}{
+		{"several", slices.Concat(socket(1024, 100), socket(1025, 0)), []Socket{{Peer: 1024, Owned: true}, {Peer: 1025}}, true, false},
+		{"the end", slices.Concat(socket(1024, 100), message(unix.NLMSG_DONE, 0, 0, 0, 0)), []Socket{{Peer: 1024, Owned: true}}, false, false},
+		{"an odd size", slices.Concat(message(unix.NLMSG_NOOP, 1), socket(1024, 0)), []Socket{{Peer: 1024}}, true, false},
+		{"an error", message(unix.NLMSG_ERROR, binary.NativeEndian.AppendUint32(nil, uint32(fault))...), nil, false, true},
+		{"a short error", message(unix.NLMSG_ERROR), nil, false, true},
+		{"half a head", socket(1024, 0)[:8], nil, false, true},
+		{"half a socket", message(unix.SOCK_DIAG_BY_FAMILY, 1, 2, 3), nil, false, true},
+		{"more than there is", socket(1024, 0)[:60], nil, false, true},
+		{"less than a head", make([]byte, unix.SizeofNlMsghdr), nil, false, true},
 	} {
-		if s, err := parseSockets([]byte("heading\n"+bad+"\n"), 8080); err == nil {
-			t.Errorf("%q: %v without an error", bad, s)
+		var got []Socket
+		more, err := parseSockets(row.in, &got)
+		if diff := cmp.Diff(row.want, got); diff != "" || more != row.more || (err != nil) != row.err {
+			t.Errorf("%s: more %t, %v (-want +got):\n%s", row.name, more, err, diff)
 		}
 	}
 }

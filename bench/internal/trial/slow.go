@@ -24,17 +24,21 @@ type SlowAttack struct {
 	Mode   string      `json:"mode"`
 	TLS    bool        `json:"tls"`
 	Rounds []SlowRound `json:"rounds"`
-	// Ratio is the median over the rounds of the p99 during the attack divided by that without it.
-	Ratio float64 `json:"p99_ratio"`
+	// Ratio is the median over the rounds of the p99 during the attack divided by that during the same attack on another router,
+	// and Beside that of the p99 during the attack divided by that without one.
+	Ratio  float64 `json:"p99_ratio"`
+	Beside float64 `json:"p99_ratio_to_quiet"`
 }
 
-// SlowRound is one measurement without and one with the attack.
+// SlowRound is one measurement without an attack, one with an attack on another router, and one with an attack on that of the sessions.
 type SlowRound struct {
-	Quiet  SlowSample `json:"quiet"`
-	Attack SlowSample `json:"attack"`
+	Quiet     SlowSample `json:"quiet"`
+	Elsewhere SlowSample `json:"elsewhere"`
+	Attack    SlowSample `json:"attack"`
 }
 
-// SlowSample is one of the two. Without an attack nobody is slow.
+// SlowSample is one of the three. Without an attack nobody is slow. The slow ones are those of the router that is attacked, and the
+// memory is that of the sessions' router.
 type SlowSample struct {
 	Latency   latency.Summary `json:"latency"`
 	PerSecond float64         `json:"per_second"`
@@ -94,16 +98,24 @@ func (c *comings) sumUp(s *SlowSample, every time.Duration) {
 	}
 }
 
-// sumUp takes the median of the rounds' ratios.
+// sumUp takes the medians of the rounds' ratios.
 func (a *SlowAttack) sumUp() {
+	a.Ratio = a.ratio(func(r SlowRound) SlowSample { return r.Elsewhere })
+	a.Beside = a.ratio(func(r SlowRound) SlowSample { return r.Quiet })
+}
+
+// ratio is the median of the p99 during the attack divided by that of another measurement of the round; zero without any.
+func (a *SlowAttack) ratio(other func(SlowRound) SlowSample) float64 {
 	var ratios []float64
 	for _, r := range a.Rounds {
-		if r.Quiet.Latency.P99 > 0 {
-			ratios = append(ratios, r.Attack.Latency.P99/r.Quiet.Latency.P99)
+		if p99 := other(r).Latency.P99; p99 > 0 {
+			ratios = append(ratios, r.Attack.Latency.P99/p99)
 		}
 	}
-	if n := len(ratios); n > 0 {
-		slices.Sort(ratios)
-		a.Ratio = (ratios[(n-1)/2] + ratios[n/2]) / 2
+	n := len(ratios)
+	if n == 0 {
+		return 0
 	}
+	slices.Sort(ratios)
+	return (ratios[(n-1)/2] + ratios[n/2]) / 2
 }

@@ -38,8 +38,11 @@ var slowModes = []struct {
 }
 
 const (
-	// lookEvery is how often the connections are looked at: the table of all connections has to be read for it.
+	// lookEvery is how often the connections are looked at.
 	lookEvery = 250 * time.Millisecond
+	// firstLooks is how often they are looked at before an attack. The kernel may leave one out when others come or go meanwhile; a
+	// session that nobody knows of would be taken for a slow one.
+	firstLooks = 3
 	// afterwards is how long an interval goes on when all slow connections should be gone.
 	afterwards = 1500 * time.Millisecond
 	// slowWarmup is the time in which sessions that were just opened come to rest.
@@ -54,7 +57,10 @@ func (g Siege) window() time.Duration {
 // late is how long the end of an attack is waited for that had to wait for its turn on a busy machine.
 func (g Siege) late() time.Duration { return 2*g.Deadline + 2*afterwards }
 
-// RunSlow lets sessions send at a fixed pace, with an attack and without, on a listener without TLS and on one with it.
+// RunSlow lets sessions send at a fixed pace, beside an attack on their router, beside the same attack on another router, and beside
+// none, on a listener without TLS and on one with it. The attackers would be on other machines, but here they share the processors with
+// what is measured, and the kernel does not interrupt what it does for them. So what sessions notice of an attack on their router is
+// seen in comparison with the one elsewhere.
 func RunSlow(ctx context.Context, o Options, g Siege) (Slow, error) {
 	res := Slow{
 		Sessions: g.Sessions, PerSecond: float64(g.Sessions) / g.Every.Seconds(), Size: g.Size,
@@ -65,66 +71,79 @@ func RunSlow(ctx context.Context, o Options, g Siege) (Slow, error) {
 		return res, err
 	}
 	err = onStage(o, "slow", func(s *stage) error {
-		u, err := s.upstream(ctx, "primary")
-		if err != nil {
-			return err
-		}
-		config := strings.Replace(everywhere, `listen: "127.0.0.1:0"`,
-			`listen: [{address: "127.0.0.1:0"}, {address: "127.0.0.1:0", `+peer.ListenerTLS(a)+`}]`, 1) +
-			asUsual.String() + "upstreams:\n" + u.entry("") + fmt.Sprintf("limits: {header_timeout: %v}\n", g.Deadline)
-		if err := s.serve(ctx, config, 2, "primary"); err != nil {
-			return err
-		}
-		for _, secure := range []bool{false, true} {
-			for i, mode := range slowModes {
-				if g.Brief && !secure && i > 0 {
-					continue
+		return onStage(o, "slow-elsewhere", func(other *stage) error {
+			for _, s := range []*stage{s, other} {
+				if err := g.prepare(ctx, s, a); err != nil {
+					return err
 				}
-				attack := SlowAttack{Mode: mode.name, TLS: secure}
-				for round := range g.Rounds {
-					s.progress("  %s, TLS %t: round %d of %d", mode.name, secure, round+1, g.Rounds)
-					r, err := g.round(ctx, s, a, secure, mode.args, round%2 == 1)
-					if err != nil {
-						return err
-					}
-					attack.Rounds = append(attack.Rounds, r)
-				}
-				attack.sumUp()
-				res.Attacks = append(res.Attacks, attack)
 			}
-		}
-		return s.alive()
+			for _, secure := range []bool{false, true} {
+				for i, mode := range slowModes {
+					if g.Brief && !secure && i > 0 {
+						continue
+					}
+					attack := SlowAttack{Mode: mode.name, TLS: secure}
+					for round := range g.Rounds {
+						s.progress("  %s, TLS %t: round %d of %d", mode.name, secure, round+1, g.Rounds)
+						r, err := g.round(ctx, s, other, a, secure, mode.args, round)
+						if err != nil {
+							return err
+						}
+						attack.Rounds = append(attack.Rounds, r)
+					}
+					attack.sumUp()
+					res.Attacks = append(res.Attacks, attack)
+				}
+			}
+			return s.alive()
+		})
 	})
 	return res, err
 }
 
-// round measures without the attack and with it, or the other way round.
-func (g Siege) round(ctx context.Context, s *stage, a *authority.Authority, secure bool, args []string, attackFirst bool) (r SlowRound, err error) {
-	for _, attacked := range []bool{attackFirst, !attackFirst} {
-		at, tool := &r.Quiet, []string(nil)
-		if attacked {
-			at, tool = &r.Attack, args
+// prepare starts a router with a listener of each kind.
+func (g Siege) prepare(ctx context.Context, s *stage, a *authority.Authority) error {
+	u, err := s.upstream(ctx, "primary")
+	if err != nil {
+		return err
+	}
+	config := strings.Replace(everywhere, `listen: "127.0.0.1:0"`,
+		`listen: [{address: "127.0.0.1:0"}, {address: "127.0.0.1:0", `+peer.ListenerTLS(a)+`}]`, 1) +
+		asUsual.String() + "upstreams:\n" + u.entry("") + fmt.Sprintf("limits: {header_timeout: %v}\n", g.Deadline)
+	return s.serve(ctx, config, 2, "primary")
+}
+
+// round measures in each of the three ways. The next round begins with another one.
+func (g Siege) round(ctx context.Context, s, other *stage, a *authority.Authority, secure bool, args []string, number int) (r SlowRound, err error) {
+	for i := range 3 {
+		switch (number + i) % 3 {
+		case 0:
+			r.Quiet, err = g.sample(ctx, s, s, a, secure, nil)
+		case 1:
+			r.Elsewhere, err = g.sample(ctx, s, other, a, secure, args)
+		default:
+			r.Attack, err = g.sample(ctx, s, s, a, secure, args)
 		}
-		if *at, err = g.sample(ctx, s, a, secure, tool); err != nil {
+		if err != nil {
 			return r, err
 		}
 	}
 	return r, nil
 }
 
-// sample measures once, with an attack if args are those of one.
-func (g Siege) sample(ctx context.Context, s *stage, a *authority.Authority, secure bool, args []string) (SlowSample, error) {
+// sample measures the sessions of s once, with an attack on victim if args are those of one.
+func (g Siege) sample(ctx context.Context, s, victim *stage, a *authority.Authority, secure bool, args []string) (SlowSample, error) {
 	var res SlowSample
 	o := load.Options{Target: s.at[0], Connections: g.Sessions, Size: g.Size, Loops: s.Loops, Every: g.Every, Warmup: slowWarmup, Duration: g.window()}
-	scheme := "http"
+	scheme, attacked := "http", victim.at[0]
 	if secure {
-		o.Target, o.TLS, scheme = s.at[1], a.Clients(authority.Full).Config(), "https"
+		o.Target, o.TLS, scheme, attacked = s.at[1], a.Clients(authority.Full).Config(), "https", victim.at[1]
 	}
-	at, err := netip.ParseAddrPort(o.Target)
+	at, err := netip.ParseAddrPort(attacked)
 	if err != nil {
 		return res, fmt.Errorf("the router's address: %w", err)
 	}
-	before, err := s.door.Status(ctx)
+	before, err := victim.door.Status(ctx)
 	if err != nil {
 		return res, err
 	}
@@ -137,7 +156,7 @@ func (g Siege) sample(ctx context.Context, s *stage, a *authority.Authority, sec
 		if res.RSS, err = procstat.ReadPeak(s.router.PID()); err != nil {
 			return err
 		}
-		w, err = g.watch(ctx, int(at.Port()), args, fmt.Sprintf("%s://%s/", scheme, o.Target))
+		w, err = g.watch(ctx, int(at.Port()), args, fmt.Sprintf("%s://%s/", scheme, attacked))
 		return err
 	}
 	o.End = func() error {
@@ -152,7 +171,7 @@ func (g Siege) sample(ctx context.Context, s *stage, a *authority.Authority, sec
 	}
 	res.Latency, res.PerSecond, res.Errors = got.Latency, got.PerSecond, got.Errors.Total()
 	w.seen.sumUp(&res, lookEvery)
-	after, err := s.door.Status(ctx)
+	after, err := victim.door.Status(ctx)
 	res.Refused = after.Handshakes.Refused - before.Handshakes.Refused
 	return res, err
 }
@@ -170,18 +189,21 @@ type watch struct {
 // watch starts both. The caller must call stop.
 func (g Siege) watch(ctx context.Context, port int, args []string, url string) (*watch, error) {
 	w := &watch{leave: make(chan struct{}), ended: make(chan struct{}), seen: comings{known: make(map[int]bool), lives: make(map[int]*lifetime)}}
-	before, err := procstat.Sockets(port)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range before {
-		w.seen.known[s.Peer] = true
+	for range firstLooks {
+		before, err := procstat.Sockets(port)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range before {
+			w.seen.known[s.Peer] = true
+		}
 	}
 	if args != nil {
 		args = append([]string{
 			"-c", fmt.Sprint(g.Slow), "-r", fmt.Sprint(g.Rate), "-i", "1", "-x", "24", "-p", "3", "-v", "0",
 			"-l", fmt.Sprint(int((g.window() + g.late()).Seconds()) + 1), "-u", url,
 		}, args...)
+		var err error
 		if w.tool, err = peer.StartTool(peer.SlowHTTPTest, args...); err != nil {
 			return nil, err
 		}
