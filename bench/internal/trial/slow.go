@@ -1,7 +1,6 @@
 package trial
 
 import (
-	"slices"
 	"time"
 
 	"github.com/pointsman/pointsman/bench/internal/latency"
@@ -112,10 +111,5 @@ func (a *SlowAttack) ratio(other func(SlowRound) SlowSample) float64 {
 			ratios = append(ratios, r.Attack.Latency.P99/p99)
 		}
 	}
-	n := len(ratios)
-	if n == 0 {
-		return 0
-	}
-	slices.Sort(ratios)
-	return (ratios[(n-1)/2] + ratios[n/2]) / 2
+	return median(ratios)
 }

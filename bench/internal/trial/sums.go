@@ -95,11 +95,17 @@ func medianRatio(rounds []BesideRound) float64 {
 			ratios = append(ratios, r.Drain.Latency.P99/r.Quiet.Latency.P99)
 		}
 	}
-	if len(ratios) == 0 {
+	return median(ratios)
+}
+
+// median is zero without any values. It sorts them.
+func median(values []float64) float64 {
+	n := len(values)
+	if n == 0 {
 		return 0
 	}
-	slices.Sort(ratios)
-	return (ratios[(len(ratios)-1)/2] + ratios[len(ratios)/2]) / 2
+	slices.Sort(values)
+	return (values[(n-1)/2] + values[n/2]) / 2
 }
 
 func (r *Flap) sumUp(all history) {
