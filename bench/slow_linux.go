@@ -17,6 +17,7 @@ func slowCommand() *cobra.Command { return slowExperiment().command() }
 // slowExperiment asks what sessions notice of clients that are slow on purpose.
 func slowExperiment() experiment {
 	var sessions, slow int
+	var only string
 	return experiment{
 		use:   "slow",
 		short: "Attacks with slow connections, beside sessions that send",
@@ -25,6 +26,7 @@ func slowExperiment() experiment {
 		flags: func(cmd *cobra.Command) {
 			cmd.Flags().IntVar(&sessions, "sessions", 0, "sessions; 0 = 1000, with --quick 100")
 			cmd.Flags().IntVar(&slow, "slow", 0, "slow connections of an attack; 0 = 1000, with --quick 100")
+			cmd.Flags().StringVar(&only, "only", "", "only the attacks whose name contains this, such as \"slow header\" or \"wss\"")
 		},
 		run: func(ctx context.Context, m *measurement) error {
 			g := trial.Siege{Sessions: 1000, Every: 500 * time.Millisecond, Size: 125, Slow: 1000, Rate: 300, Deadline: 3 * time.Second, Rounds: 5}
@@ -34,6 +36,7 @@ func slowExperiment() experiment {
 			if sessions != 0 {
 				g.Sessions = sessions
 			}
+			g.Only = only
 			if slow != 0 {
 				g.Slow = slow
 			}

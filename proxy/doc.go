@@ -10,7 +10,8 @@
 // # The life of a session, by file
 //
 //   - reception.go is what the loops do by themselves: a plain handshake, from its
-//     first byte to the session, without a goroutine. All others it hands over.
+//     first byte to the session or the refusal, without a goroutine. All others it
+//     hands over.
 //   - gate.go reads the head of a new connection and has it judged, before
 //     anything else parses a byte of it.
 //   - streams.go has package http2 carry a connection of HTTP/2, and lets each of

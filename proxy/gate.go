@@ -113,7 +113,6 @@ type clientConn struct {
 	passed  bool           // there, to an upstream as a plain request
 	steer   *pool.Upstream // that the client belongs to; nil for none
 	headBy  time.Time      // when the head has to be there; zero if it has all of the time
-	verdict error          // why a loop refuses what it has read
 	entered bool           // it is counted in, and admitted
 	turn    time.Time      // when it is its turn; zero: at once
 	given   int            // how much of standIn the server has read
@@ -165,12 +164,9 @@ func (c *clientConn) readHead() error {
 	if c.opening == nil {
 		c.opening = openings.Get().(*opening)
 		if short := p.short(); short != nil {
-			c.verdict = short // at once: who is slow would take up what is left
+			c.refuse(short) // at once: who is slow would take up what is left
+			return io.EOF
 		}
-	}
-	if c.verdict != nil {
-		c.refuse(c.verdict)
-		return io.EOF
 	}
 	switch err := c.welcome(deadline); {
 	case err == errNoTLS:

@@ -18,9 +18,10 @@ import (
 
 // What follows is the life of most sessions up to their first frame: a handshake
 // without TLS for an upstream without TLS, which waits for nothing but its two
-// sockets. The loops do all of it, and no goroutine is woken. Whatever has to wait,
-// has to be read on, is refused or is no such handshake is handed over to the HTTP
-// server, which goes on from there (gate.go, serve.go).
+// sockets. The loops do all of it, and no goroutine is woken; nor is one for those
+// who send their heads slowly, and most of those who are turned away. Whatever has to
+// wait, or is another kind of request, is handed over to the HTTP server, which goes
+// on from there (gate.go, serve.go).
 
 // reception is how the loops receive the clients of this gate.
 func (g *gate) reception() relay.Reception {
@@ -36,72 +37,125 @@ func (g *gate) reception() relay.Reception {
 			return p.world.Load().options.Limits.HeaderTimeout
 		},
 		Heard:    g.heard,
+		Late:     headLate,
 		Answered: heardBack,
 		Failed:   askFailed,
 		Gone:     goneWhileAsked,
-		Over: func(*relay.Guest) {
-			p.counters.abandoned.Add(1)
-			p.leftGate()
+		Over: func(guest *relay.Guest) {
+			c, ok := guest.Tag.(*clientConn)
+			if !ok || !c.refused {
+				p.counters.abandoned.Add(1)
+			}
+			if ok {
+				c.leaveGate()
+			} else {
+				p.leftGate()
+			}
 		},
 		Broken: func(error) { p.counters.acceptErrors.Add(1) },
 	}
 }
 
-// heard takes the first bytes of a client.
+// heard takes what a client has sent of its head.
 func (g *gate) heard(guest *relay.Guest) {
 	p := g.proxy
-	c := &clientConn{proxy: p, gate: g, peer: guest.Client().Addr(), opening: openings.Get().(*opening)}
-	c.world = p.world.Load()
-	if left, bounded := guest.Left(); bounded {
-		c.headBy = time.Now().Add(left)
-	}
-	switch short := p.short(); {
-	case short != nil:
-		c.verdict = short
-	case g.fromProxy(c.peer): // its header comes first
-	default:
-		limits := c.world.options.Limits.Head
-		c.head = grow(c.head, limits.Size+1)
-		n, err := guest.Read(c.head[:cap(c.head)])
-		if c.head = c.head[:n]; err != nil {
-			guest.Close()
-			p.counters.abandoned.Add(1)
-			c.leaveGate()
-			return
+	c, met := guest.Tag.(*clientConn)
+	if !met {
+		c = &clientConn{proxy: p, gate: g, peer: guest.Client().Addr(), opening: openings.Get().(*opening), world: p.world.Load()}
+		if left, bounded := guest.Left(); bounded {
+			c.headBy = time.Now().Add(left)
 		}
-		if c.sessionWanted(limits) {
-			p.seekHere(guest, c)
+		guest.Tag = c
+		switch short := p.short(); {
+		case short != nil:
+			c.turnAway(guest, short)
+			return
+		case g.fromProxy(c.peer): // its header comes first
+			c.handOver(guest)
 			return
 		}
 	}
-	c.handOver(guest)
+	whole, err := c.readFrom(guest)
+	_, refused := errors.AsType[*handshake.Refusal](err)
+	switch {
+	case refused:
+		c.turnAway(guest, err)
+	case err != nil: // it has gone
+		guest.Close()
+		p.counters.abandoned.Add(1)
+		c.leaveGate()
+	case whole:
+		c.goOn(guest)
+	case c.headBy.IsZero(): // the guest is not waited for
+		c.handOver(guest)
+	}
 }
 
-// sessionWanted reports whether the head is a handshake that a loop can go on with. If
-// it is to be refused, that is the verdict.
-func (c *clientConn) sessionWanted(limits handshake.Limits) bool {
-	whole, err := c.parse(0, limits)
-	switch {
-	case err != nil:
-		c.verdict = err
-	case !whole || c.gate.mayBeChallenge(&c.request):
-	default:
-		c.identify()
-		if c.route = find(c.world.routes, &c.request); c.route != nil && (c.route.desk != nil || !c.request.IsUpgrade()) {
-			return false
-		}
-		c.verdict = c.classify()
-		c.judged = c.verdict == nil
+// goOn goes on with a client whose head is whole.
+func (c *clientConn) goOn(guest *relay.Guest) {
+	c.world = c.proxy.world.Load() // the head may have taken its time
+	if c.gate.mayBeChallenge(&c.request) {
+		c.handOver(guest)
+		return
 	}
-	return c.judged
+	c.identify()
+	if c.route = find(c.world.routes, &c.request); c.route != nil && c.route.desk != nil {
+		c.handOver(guest)
+		return
+	}
+	switch err := c.classify(); {
+	case err != nil:
+		c.turnAway(guest, err)
+	case c.plain || c.passed:
+		c.handOver(guest)
+	default:
+		c.judged = true
+		c.proxy.seekHere(guest, c)
+	}
+}
+
+// readFrom reads of the head what is there, and reports whether it is whole, as far as
+// it is known what that means. The error is a refusal, or the client has gone.
+func (c *clientConn) readFrom(guest *relay.Guest) (whole bool, err error) {
+	limits := c.world.options.Limits.Head
+	for {
+		seen := len(c.head)
+		if seen > 0 && seen == cap(c.head) && c.proxy.memory.short.Load() {
+			return false, errMemory // there is none for a longer head
+		}
+		c.head = grow(c.head, limits.Size+1)
+		n, err := guest.Read(c.head[seen:cap(c.head)])
+		if c.head = c.head[:seen+n]; n == 0 || err != nil {
+			return false, err
+		}
+		if whole, err = c.parse(seen, limits); whole || err != nil {
+			return whole, err
+		}
+	}
+}
+
+// headLate takes that the time for a head is over. Who has sent nothing is closed.
+func headLate(guest *relay.Guest) {
+	if c, ok := guest.Tag.(*clientConn); ok && len(c.head) > 0 {
+		c.turnAway(guest, errHeadLate)
+	}
+}
+
+// turnAway refuses a client in its loop.
+func (c *clientConn) turnAway(guest *relay.Guest, err error) {
+	grace := closeGrace
+	if c.proxy.crowded() {
+		grace = 0
+	}
+	c.refused = true
+	guest.Part(c.proxy.turnDown(err, c.request.Method), grace, closeDrain)
 }
 
 // seekHere admits a client and asks an upstream for it.
 func (p *Proxy) seekHere(guest *relay.Guest, c *clientConn) {
 	wait, err := p.enter(c)
 	if err != nil {
-		c.judged, c.verdict = false, err
-		c.handOver(guest)
+		c.turnAway(guest, err)
 		return
 	}
 	if c.entered = true; wait > 0 {

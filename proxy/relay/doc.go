@@ -19,8 +19,9 @@
 // chunk, and the other socket is not read until that is gone.
 //
 // The loops also accept clients and ask upstreams, as a [Reception] bids them: so a
-// handshake that waits for nothing but its two sockets needs no goroutine either. A
-// client that is not joined yet is a [Guest] of its loop.
+// handshake that waits for nothing but its two sockets needs no goroutine either, and
+// nor does a client that is slow or is sent away. A client that is not joined yet is a
+// [Guest] of its loop.
 //
 // TLS is done in the loops, too. Its handshake is not: a goroutine does it on a
 // connection of [Server] or [Client] before the session is joined. From then on

@@ -171,12 +171,11 @@ func (l *loop) welcome(g *Guest) {
 	fd := g.fd[client]
 	l.guests.set(fd, g)
 	if g.patience > 0 {
-		g.enter(silent, l.clock+inMS(g.patience))
+		g.enter(arriving, l.clock+inMS(g.patience))
 	}
 	if err := rawWatch(l.epoll, unix.EPOLL_CTL_ADD, fd, interest); err != nil {
 		g.reception.Broken(os.NewSyscallError("epoll_ctl", err))
-		g.Close()
-		g.reception.Over(g)
+		g.end()
 		return
 	}
 	if g.patience <= 0 {

@@ -27,7 +27,8 @@ type Guest struct {
 	unsent    []byte         // rest of the request, or, once answered, of what the client is told
 	armed     bool           // the upstream's is also registered for room to write
 	stage     stage
-	patience  time.Duration // for its first word
+	patience  time.Duration // until its request is whole
+	ignored   int           // bytes that it may still send once it was told its last word
 	answerBy  int64         // ms
 	due       int64         // when this stage ends, ms
 	before    *Guest
@@ -38,9 +39,10 @@ type Guest struct {
 type stage uint8
 
 const (
-	silent     stage = iota // nothing was heard of the client
-	connecting              // to the upstream, or its request is not all sent
-	asked                   // the upstream has the request
+	arriving   stage = iota // it is heard until its request is whole
+	connecting              // to the upstream, or the question is not all sent
+	asked                   // the upstream has the question
+	parting                 // it was told its last word, and goes
 	limbo                   // its question has failed, or it is not here any more
 	stages     = limbo
 )
@@ -48,8 +50,8 @@ const (
 // Client returns where the client is.
 func (g *Guest) Client() netip.AddrPort { return g.remote }
 
-// Left is how much is left of the time in which it has to say something, if that was
-// bounded.
+// Left is how much is left of the time in which its request has to be whole, if that
+// was bounded.
 func (g *Guest) Left() (left time.Duration, bounded bool) {
 	return max(0, time.Duration(g.due-g.loop.clock)*time.Millisecond), g.patience > 0
 }
@@ -158,6 +160,47 @@ func (g *Guest) Say(p []byte) bool {
 	}
 	g.unsent = p[n:]
 	return true
+}
+
+// Part tells the client its last word and ends our stream. A connection that is closed
+// while something is unread may lose the word, so what the client still sends is read
+// and thrown away until its end comes, but no longer than grace and no more than so
+// many bytes. Then it is closed, and Over is called, which may be before Part returns.
+// A connection to an upstream is closed at once.
+func (g *Guest) Part(word []byte, grace time.Duration, most int) {
+	g.HangUp()
+	n, errno := rawWrite(g.fd[client], word)
+	if errno != 0 || n < len(word) || grace <= 0 || g.loop.stopping {
+		g.end()
+		return
+	}
+	rawShutdown(g.fd[client])
+	g.ignored = most
+	g.enter(parting, g.loop.clock+inMS(grace))
+	if g.seen[client]&arrival != 0 {
+		g.ignore()
+	}
+}
+
+// ignore throws away what the client sends after its last word.
+func (g *Guest) ignore() {
+	for buffer := g.loop.buffer; g.ignored > 0; {
+		n, err := g.Read(buffer[:min(len(buffer), g.ignored)])
+		if err != nil {
+			break
+		}
+		if n == 0 {
+			return
+		}
+		g.ignored -= n
+	}
+	g.end()
+}
+
+// end closes a guest of whom nothing is expected any more.
+func (g *Guest) end() {
+	g.Close()
+	g.reception.Over(g)
 }
 
 // Join makes a session of the guest and the upstream that was asked: Client and
@@ -282,9 +325,12 @@ func (l *loop) guestEvent(g *Guest, fd int32, what uint32) {
 	g.seen[d] |= what
 	switch {
 	case d == client:
-		if g.stage == silent && what&arrival != 0 {
+		switch {
+		case g.stage == arriving && what&arrival != 0:
 			g.reception.Heard(g)
-		} else if g.fd[upstream] >= 0 && what&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
+		case g.stage == parting && what&arrival != 0:
+			g.ignore()
+		case g.fd[upstream] >= 0 && what&(unix.EPOLLERR|unix.EPOLLHUP) != 0:
 			g.reception.Gone(g)
 		}
 	case g.stage == connecting:

@@ -70,6 +70,9 @@ func (r *rig) receiveAt(t testing.TB, ln net.Listener, how Reception) net.Listen
 	if how.Heard == nil {
 		how.Heard = func(g *Guest) { t.Error("a guest was heard"); g.Close() }
 	}
+	if how.Late == nil {
+		how.Late = func(*Guest) {} // it is closed, and Over is called
+	}
 	if how.Answered == nil {
 		how.Answered = func(g *Guest) { t.Error("a guest was answered"); g.Close() }
 	}

@@ -26,11 +26,18 @@ func (l *loop) seeOff(by int64) {
 // has stood still has not heard yet what came meanwhile.
 func (g *Guest) timeOut() {
 	switch {
-	case g.stage == silent && g.hasArrived(client):
-		g.reception.Heard(g)
-	case g.stage == silent:
-		g.Close()
-		g.reception.Over(g)
+	case g.stage == arriving:
+		if g.hasArrived(client) {
+			g.reception.Heard(g)
+		}
+		if g.stage == arriving {
+			g.reception.Late(g)
+		}
+		if g.stage == arriving {
+			g.end()
+		}
+	case g.stage == parting:
+		g.end()
 	case g.stage == connecting:
 		if err := g.ask(); err != nil {
 			g.fail(err)
@@ -61,9 +68,8 @@ var errLoopEnds = fmt.Errorf("the loop ends: %w", net.ErrClosed)
 func (l *loop) dismiss() {
 	for s := range l.stays {
 		for g := l.stays[s].first; g != nil; g = l.stays[s].first {
-			if g.stage == silent {
-				g.Close()
-				g.reception.Over(g)
+			if g.stage == arriving || g.stage == parting {
+				g.end()
 			} else {
 				g.fail(errLoopEnds)
 			}

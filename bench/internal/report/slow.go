@@ -19,13 +19,6 @@ const (
 	maxRecovery   = 1000     // milliseconds
 )
 
-func attackName(a trial.SlowAttack) string {
-	if a.TLS {
-		return a.Mode + ", wss"
-	}
-	return a.Mode + ", ws"
-}
-
 // PrintSlow writes what sessions notice of slow clients, and what becomes of these. The error is the writer's.
 func PrintSlow(w io.Writer, r trial.Slow) error {
 	var b strings.Builder
@@ -36,7 +29,7 @@ func PrintSlow(w io.Writer, r trial.Slow) error {
 	for _, a := range r.Attacks {
 		for i, x := range a.Rounds {
 			q, e, d := x.Quiet, x.Elsewhere, x.Attack
-			fmt.Fprintf(t, "%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.2f\t%d\t%d\t%d\t%.1f\t%d\t%.1f\t%.1f\t\n", attackName(a), i+1, q.Latency.P50, e.Latency.P50, d.Latency.P50, q.Latency.P99, e.Latency.P99, d.Latency.P99,
+			fmt.Fprintf(t, "%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.2f\t%d\t%d\t%d\t%.1f\t%d\t%.1f\t%.1f\t\n", a.Name(), i+1, q.Latency.P50, e.Latency.P50, d.Latency.P50, q.Latency.P99, e.Latency.P99, d.Latency.P99,
 				d.Latency.P99/max(e.Latency.P99, 1), q.Errors+e.Errors+d.Errors, d.Arrived(), most(d.Alive), d.Longest, d.Left, float64(d.RSS)/(1<<20), float64(d.Peak)/(1<<20))
 		}
 	}
@@ -44,7 +37,7 @@ func PrintSlow(w io.Writer, r trial.Slow) error {
 	for _, a := range r.Attacks {
 		if len(a.Rounds) > 0 {
 			d := a.Rounds[0].Attack
-			fmt.Fprintf(&b, "  alive every %.2f s, %s:", d.Every, attackName(a))
+			fmt.Fprintf(&b, "  alive every %.2f s, %s:", d.Every, a.Name())
 			for _, n := range d.Alive {
 				fmt.Fprintf(&b, " %d", n)
 			}
@@ -65,7 +58,7 @@ func most(counts []int) int {
 func JudgeSlow(r trial.Slow) []Verdict {
 	c := claims{name: "slow"}
 	for _, a := range r.Attacks {
-		name := attackName(a)
+		name := a.Name()
 		least, longest, left, grown, errors := r.Slow, 0.0, 0, 0.0, int64(0)
 		for _, x := range a.Rounds {
 			d := x.Attack

@@ -88,10 +88,30 @@ func TestJudgeDrain(t *testing.T) {
 		"slower": {func(r *trial.Beside) { r.Ratio = 1.11 }, "p99"},
 		"errors": {func(r *trial.Beside) { r.Errors = 1 }, "p99"},
 	})
-	idle := beside
-	idle.Rounds = []trial.BesideRound{{Drain: trial.BesideSample{Seconds: 2, Closes: 15}}}
-	if v := JudgeBeside(idle)[0]; v.Judged || v.Holds {
-		t.Errorf("judged without a drain: %v", v)
+	for _, row := range []struct {
+		name   string
+		closes []int // with the drain, in rounds of 2 s; 20 are due
+		quiet  int
+		judged bool
+	}{
+		{"one round short", []int{12, 20}, 0, true},
+		{"all short", []int{15, 16}, 0, false},
+		{"no drain", []int{0}, 0, false},
+		{"no rounds", nil, 0, true}, // it does not hold, either
+		{"a drain that was not paused", []int{20, 20}, 1, false},
+	} {
+		r := beside
+		r.Rounds, r.Ratio = nil, 0
+		for _, n := range row.closes {
+			r.Rounds = append(r.Rounds, trial.BesideRound{Drain: trial.BesideSample{Seconds: 2, Closes: n}})
+			r.Ratio = 1
+		}
+		if row.quiet > 0 {
+			r.Rounds[0].Quiet.Closes = row.quiet
+		}
+		if v := JudgeBeside(r)[0]; v.Judged != row.judged || v.Holds && len(row.closes) == 0 {
+			t.Errorf("%s: %v", row.name, v)
+		}
 	}
 }
 

@@ -29,6 +29,14 @@ type SlowAttack struct {
 	Beside float64 `json:"p99_ratio_to_quiet"`
 }
 
+// Name is what the attack is called.
+func (a *SlowAttack) Name() string {
+	if a.TLS {
+		return a.Mode + ", wss"
+	}
+	return a.Mode + ", ws"
+}
+
 // SlowRound is one measurement without an attack, one with an attack on another router, and one with an attack on that of the sessions.
 type SlowRound struct {
 	Quiet     SlowSample `json:"quiet"`

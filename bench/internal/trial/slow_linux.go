@@ -23,8 +23,9 @@ type Siege struct {
 	Rate     int           // of them opened in a second
 	Deadline time.Duration // for a client's head
 	Rounds   int
-	// Brief leaves out two of the attacks on the listener without TLS.
+	// Brief leaves out two of the attacks on the listener without TLS, and Only those whose name does not contain it.
 	Brief bool
+	Only  string
 }
 
 // slowModes are those of slowhttptest: a head that does not end, a body that does not, and answers that are hardly read.
@@ -79,12 +80,12 @@ func RunSlow(ctx context.Context, o Options, g Siege) (Slow, error) {
 			}
 			for _, secure := range []bool{false, true} {
 				for i, mode := range slowModes {
-					if g.Brief && !secure && i > 0 {
+					attack := SlowAttack{Mode: mode.name, TLS: secure}
+					if g.Brief && !secure && i > 0 || !strings.Contains(attack.Name(), g.Only) {
 						continue
 					}
-					attack := SlowAttack{Mode: mode.name, TLS: secure}
 					for round := range g.Rounds {
-						s.progress("  %s, TLS %t: round %d of %d", mode.name, secure, round+1, g.Rounds)
+						s.progress("  %s: round %d of %d", attack.Name(), round+1, g.Rounds)
 						r, err := g.round(ctx, s, other, a, secure, mode.args, round)
 						if err != nil {
 							return err
@@ -94,6 +95,9 @@ func RunSlow(ctx context.Context, o Options, g Siege) (Slow, error) {
 					attack.sumUp()
 					res.Attacks = append(res.Attacks, attack)
 				}
+			}
+			if len(res.Attacks) == 0 {
+				return fmt.Errorf("no attack's name contains %q", g.Only)
 			}
 			return s.alive()
 		})
