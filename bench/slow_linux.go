@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,7 +27,7 @@ func slowExperiment() experiment {
 		flags: func(cmd *cobra.Command) {
 			cmd.Flags().IntVar(&sessions, "sessions", 0, "sessions; 0 = 1000, with --quick 100")
 			cmd.Flags().IntVar(&slow, "slow", 0, "slow connections of an attack; 0 = 1000, with --quick 100")
-			cmd.Flags().StringVar(&only, "only", "", "only the attacks whose name contains this, such as \"slow header\" or \"wss\"")
+			cmd.Flags().StringVar(&only, "only", "", "only the attacks whose name this regular expression matches, such as \"header\" or \"ws$\"")
 		},
 		run: func(ctx context.Context, m *measurement) error {
 			g := trial.Siege{Sessions: 1000, Every: 500 * time.Millisecond, Size: 125, Slow: 1000, Rate: 300, Deadline: 3 * time.Second, Rounds: 5}
@@ -36,7 +37,10 @@ func slowExperiment() experiment {
 			if sessions != 0 {
 				g.Sessions = sessions
 			}
-			g.Only = only
+			var err error
+			if g.Only, err = regexp.Compile(only); err != nil {
+				return fmt.Errorf("--only: %w", err)
+			}
 			if slow != 0 {
 				g.Slow = slow
 			}

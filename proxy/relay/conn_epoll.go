@@ -317,12 +317,22 @@ func (l *loop) closeParked() {
 	}
 }
 
-// tell gives the loop's word to a connection that is not joined yet.
-func (l *loop) tell(fd int32, what uint32) {
-	l.parkMu.Lock()
-	c := l.parked[fd]
-	l.parkMu.Unlock()
-	if c != nil {
-		c.happened(what)
+// word is what epoll says of a connection that is not joined yet.
+type word struct {
+	fd   int32
+	what uint32
+}
+
+// tellWords gives their words to the connections that this turn has some for: each
+// wakes a goroutine, and perhaps a thread.
+func (l *loop) tellWords() {
+	for _, w := range l.words {
+		l.parkMu.Lock()
+		c := l.parked[w.fd]
+		l.parkMu.Unlock()
+		if c != nil {
+			c.happened(w.what)
+		}
 	}
+	l.words = l.words[:0]
 }

@@ -12,8 +12,6 @@ import (
 )
 
 const (
-	// acceptBudget is how many clients a loop accepts before others get their turn.
-	acceptBudget = 32
 	// roomPause is how long, in ms, a door stays shut that has no room; shortagePause
 	// how long at first when there is nothing to be had of the system, and each time
 	// twice as long up to longestPause.
@@ -36,9 +34,10 @@ type door struct {
 	closed bool       // and fd may be another file's
 
 	// For the loop.
-	shut   bool  // it is not watched, until
-	opens  int64 // ms
-	length int64 // of the last pause for a shortage, ms
+	knocked bool  // somebody waits
+	shut    bool  // it is not watched, until
+	opens   int64 // ms
+	length  int64 // of the last pause for a shortage, ms
 }
 
 func (r *Relay) receive(ln net.Listener, reception *Reception) (net.Listener, error) {

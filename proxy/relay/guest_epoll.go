@@ -24,6 +24,8 @@ type Guest struct {
 	address   netip.AddrPort // of the upstream that is asked
 	fd        [2]int32       // of the upstream's -1 before it is asked
 	seen      [2]uint32      // what epoll has said of each and nobody has taken up
+	news      [2]uint32      // what epoll has said of each since the guest's last turn
+	waits     bool           // for its turn
 	unsent    []byte         // rest of the request, or, once answered, of what the client is told
 	armed     bool           // the upstream's is also registered for room to write
 	stage     stage
@@ -279,7 +281,7 @@ func (g *Guest) HangUp() {
 	}
 	l.guests.set(g.fd[upstream], nil)
 	rawClose(g.fd[upstream])
-	g.fd[upstream], g.unsent = -1, nil
+	g.fd[upstream], g.news[upstream], g.unsent = -1, 0, nil
 	g.leave()
 }
 
@@ -291,6 +293,7 @@ func (g *Guest) forget() {
 			l.guests.set(fd, nil)
 		}
 	}
+	g.news = [2]uint32{} // it has no turn any more
 	g.leave()
 }
 
@@ -316,32 +319,33 @@ func (g *Guest) fail(err error) {
 	g.reception.Failed(g, asked, err)
 }
 
-// guestEvent takes what epoll says of a guest's socket.
-func (l *loop) guestEvent(g *Guest, fd int32, what uint32) {
-	d := client
-	if g.fd[upstream] == fd {
-		d = upstream
-	}
-	g.seen[d] |= what
-	switch {
-	case d == client:
+// takeTurn takes what epoll has said of the guest's sockets since its last turn.
+func (g *Guest) takeTurn() {
+	news := g.news
+	g.waits, g.news = false, [2]uint32{}
+	if what := news[client]; what&arrival != 0 {
 		switch {
-		case g.stage == arriving && what&arrival != 0:
+		case g.stage == arriving:
 			g.reception.Heard(g)
-		case g.stage == parting && what&arrival != 0:
+			return
+		case g.stage == parting:
 			g.ignore()
+			return
 		case g.fd[upstream] >= 0 && what&(unix.EPOLLERR|unix.EPOLLHUP) != 0:
 			g.reception.Gone(g)
+			return
 		}
-	case g.stage == connecting:
+	}
+	if news[upstream] == 0 {
+		return
+	}
+	if g.stage == connecting {
 		if err := g.ask(); err != nil {
 			g.fail(err)
 			return
 		}
-		if g.stage == asked && g.seen[upstream]&arrival != 0 {
-			g.reception.Answered(g)
-		}
-	case what&arrival != 0:
+	}
+	if g.stage == asked && g.seen[upstream]&arrival != 0 {
 		g.reception.Answered(g)
 	}
 }

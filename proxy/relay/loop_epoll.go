@@ -50,6 +50,8 @@ type loop struct {
 
 	byFD     []*session
 	guests   guestTable         // by descriptor, too
+	words    []word             // for connections that wait outside of the loop
+	ready    []*Guest           // those who wait for their turn
 	stays    [stages]guestQueue // of guests, by how far they have come
 	doors    []*door            // where they come in
 	wires    []*wire            // by descriptor, of legs with TLS
@@ -141,6 +143,9 @@ func (l *loop) run() error {
 				l.pump(r.session, r.side)
 			}
 		}
+		// Those who are not joined yet come after the sessions.
+		l.tellWords()
+		l.serveGuests()
 		l.keepTime()
 		l.survey()
 	}
@@ -158,11 +163,11 @@ func (l *loop) take(list *[]readiness) []readiness {
 func (l *loop) event(fd int, what uint32) {
 	if fd >= len(l.byFD) || l.byFD[fd] == nil {
 		if g := l.guests.at(fd); g != nil {
-			l.guestEvent(g, int32(fd), what)
+			l.hear(g, int32(fd), what)
 		} else if d := l.doorAt(fd); d != nil {
-			l.letIn(d)
+			d.knocked = true
 		} else {
-			l.tell(int32(fd), what)
+			l.words = append(l.words, word{int32(fd), what})
 		}
 		return
 	}
@@ -259,7 +264,7 @@ func (l *loop) pump(s *session, from side) {
 
 // wait returns the next events. It does not wait while there is work left.
 func (l *loop) wait(events []unix.EpollEvent) (int, error) {
-	if len(l.again)+len(l.surveys) > 0 {
+	if len(l.again)+len(l.surveys)+len(l.ready) > 0 {
 		n, _ := rawPoll(l.epoll, events, 0)
 		return n, nil
 	}

@@ -80,20 +80,23 @@ func PrintBeside(w io.Writer, r trial.Beside) error {
 	fmt.Fprintf(&b, "\nbeside a drain: %d sessions, one message of %d bytes in flight on each, while %d others are drained at %d/s and %s, and while that is paused\n",
 		r.Sessions, r.Size, r.Drained, r.Rate, then)
 	besideTable(&b, r.Rounds)
-	fmt.Fprintf(&b, "p99 with the drain: %.2f × that without, median of the rounds\n", r.Ratio)
+	fmt.Fprintf(&b, "p99 with the drain: %.2f × that with the same drain of another router, %.2f × that without one, medians of the rounds\n", r.Ratio, r.Beside)
 	return write(w, &b)
 }
 
 func besideTable(b *strings.Builder, rounds []trial.BesideRound) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "round\tp50 µs without\twith\tp99 µs without\twith\tratio\tround trips/s without\twith\trouter busy without\twith\tcloses/s\t\n")
+	fmt.Fprintf(t, "round\tp50 µs without\telsewhere\there\tp99 µs without\telsewhere\there\there/elsewhere\there/without\tround trips/s without\telsewhere\there\trouter busy without\telsewhere\there\tcloses/s elsewhere\there\t\n")
 	for i, x := range rounds {
-		q, d := x.Quiet, x.Drain
-		fmt.Fprintf(t, "%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\t%.2f\t%.2f\t%.0f\t\n", i+1, q.Latency.P50, d.Latency.P50, q.Latency.P99, d.Latency.P99,
-			d.Latency.P99/max(q.Latency.P99, 1), q.PerSecond, d.PerSecond, q.Busy, d.Busy, float64(d.Closes)/max(d.Seconds, 0.001))
+		q, e, d := x.Quiet, x.Elsewhere, x.Drain
+		fmt.Fprintf(t, "%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t%.0f\t%.0f\t\n", i+1, q.Latency.P50, e.Latency.P50, d.Latency.P50,
+			q.Latency.P99, e.Latency.P99, d.Latency.P99, d.Latency.P99/max(e.Latency.P99, 1), d.Latency.P99/max(q.Latency.P99, 1),
+			q.PerSecond, e.PerSecond, d.PerSecond, q.Busy, e.Busy, d.Busy, closeRate(e), closeRate(d))
 	}
 	_ = t.Flush() // a strings.Builder takes everything
 }
+
+func closeRate(s trial.BesideSample) float64 { return float64(s.Closes) / max(s.Seconds, 0.001) }
 
 // besideDrained is the least part of the rate at which a drain must have gone on while it was measured.
 const besideDrained = 0.8
@@ -105,15 +108,16 @@ func JudgeNothing(trial.Beside) []Verdict { return nil }
 // been one. A round may fall short: the clients that are drained run when there is nothing else to do.
 func JudgeBeside(r trial.Beside) []Verdict {
 	c := claims{name: "beside a drain"}
-	closes, due, quiet := 0, 0.0, 0
+	here, elsewhere, quiet, due := 0, 0, 0, 0.0
 	for _, x := range r.Rounds {
-		closes, due, quiet = closes+x.Drain.Closes, due+float64(r.Rate)*x.Drain.Seconds, quiet+x.Quiet.Closes
+		here, elsewhere, quiet = here+x.Drain.Closes, elsewhere+x.Elsewhere.Closes, quiet+x.Quiet.Closes
+		due += float64(r.Rate) * min(x.Drain.Seconds, x.Elsewhere.Seconds)
 	}
-	c.add(r.Ratio > 0 && r.Ratio <= maxBesideP99 && r.Errors == 0, fmt.Sprintf("p99 of other sessions at most %.2f times that without", maxBesideP99),
-		"%.2f times, median of %d rounds, %d errors; %.0f closes/s", r.Ratio, len(r.Rounds), r.Errors, float64(r.Rate)*float64(closes)/max(due, 1))
-	if v := &c.all[0]; float64(closes) < besideDrained*due || quiet > 0 {
+	c.add(r.Ratio > 0 && r.Ratio <= maxBesideP99 && r.Errors == 0, fmt.Sprintf("p99 of other sessions at most %.2f times that with the same drain of another router", maxBesideP99),
+		"%.2f times, and %.2f times that without a drain, medians of %d rounds, %d errors; %d closes of %.0f", r.Ratio, r.Beside, len(r.Rounds), r.Errors, here, due)
+	if v := &c.all[0]; float64(min(here, elsewhere)) < besideDrained*due || quiet > 0 {
 		v.Judged, v.Holds = false, false
-		v.Finding += fmt.Sprintf("; %d closes with the drain of %.0f, %d without", closes, due, quiet)
+		v.Finding += fmt.Sprintf("; %d closes elsewhere, %d without a drain", elsewhere, quiet)
 	}
 	return c.all
 }

@@ -51,8 +51,9 @@ var (
 		Return: trial.Pace{Closes: 100}, InTheEnd: 100, Worst: 10,
 	}
 	beside = trial.Beside{Sessions: 100, Size: 125, Drained: 300, Rate: 10, Ratio: 1.1, Rounds: []trial.BesideRound{{
-		Quiet: trial.BesideSample{Latency: latency.Summary{P99: 100}, Seconds: 2},
-		Drain: trial.BesideSample{Latency: latency.Summary{P99: 110}, Seconds: 2, Closes: 16},
+		Quiet:     trial.BesideSample{Latency: latency.Summary{P99: 100}, Seconds: 2},
+		Elsewhere: trial.BesideSample{Latency: latency.Summary{P99: 100}, Seconds: 2, Closes: 16},
+		Drain:     trial.BesideSample{Latency: latency.Summary{P99: 110}, Seconds: 2, Closes: 16},
 	}}}
 	flap     = trial.Flap{Sessions: 10, Hold: 10_000, Kills: 5, Trips: 5, Moves: 10, MostMoves: 1, Unheld: &trial.Flap{DrainCloses: 77}}
 	reload   = trial.Reload{Sessions: 10, Added: 5, Reloads: 20, Rate: 5, Refusal: "no such key\nhere", Unmoved: true, OnAdded: 4, Closed: 4, Returned: 4, Removal: trial.Pace{Worst: 4}}
@@ -91,23 +92,25 @@ func TestJudgeDrain(t *testing.T) {
 	for _, row := range []struct {
 		name   string
 		closes []int // with the drain, in rounds of 2 s; 20 are due
-		quiet  int
+		quiet  int   // in a round, without a drain
+		idle   int   // in a round, elsewhere, of those that are due
 		judged bool
 	}{
-		{"one round short", []int{12, 20}, 0, true},
-		{"all short", []int{15, 16}, 0, false},
-		{"no drain", []int{0}, 0, false},
-		{"no rounds", nil, 0, true}, // it does not hold, either
-		{"a drain that was not paused", []int{20, 20}, 1, false},
+		{"one round short", []int{12, 20}, 0, 0, true},
+		{"all short", []int{15, 16}, 0, 0, false},
+		{"no drain", []int{0}, 0, 0, false},
+		{"no drain elsewhere", []int{20, 20}, 0, 20, false},
+		{"no rounds", nil, 0, 0, true}, // it does not hold, either
+		{"a drain that was not paused", []int{20, 20}, 1, 0, false},
 	} {
 		r := beside
 		r.Rounds, r.Ratio = nil, 0
 		for _, n := range row.closes {
-			r.Rounds = append(r.Rounds, trial.BesideRound{Drain: trial.BesideSample{Seconds: 2, Closes: n}})
 			r.Ratio = 1
-		}
-		if row.quiet > 0 {
-			r.Rounds[0].Quiet.Closes = row.quiet
+			r.Rounds = append(r.Rounds, trial.BesideRound{
+				Quiet: trial.BesideSample{Seconds: 2, Closes: row.quiet}, Elsewhere: trial.BesideSample{Seconds: 2, Closes: 20 - row.idle},
+				Drain: trial.BesideSample{Seconds: 2, Closes: n},
+			})
 		}
 		if v := JudgeBeside(r)[0]; v.Judged != row.judged || v.Holds && len(row.closes) == 0 {
 			t.Errorf("%s: %v", row.name, v)

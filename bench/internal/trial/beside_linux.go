@@ -2,6 +2,7 @@ package trial
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,108 +19,141 @@ type Calm struct {
 	Drained  int  // idle sessions that are drained meanwhile
 	Rate     int  // of the drain
 	Return   bool // those who are closed come back, through the same router
-	// Rounds is how often a time with the drain and one without are measured, for Window each after Warmup.
+	// Rounds is how often all three are measured, for Window each after Warmup.
 	Rounds         int
 	Window, Warmup time.Duration
 }
 
-// RunBeside measures the latency of sessions beside others that are drained by an operator. The drain is paused and resumed, so
-// that both are measured shortly after one another: first with it and then without, in the next round the other way round.
+// RunBeside measures the latency of sessions beside others that are drained by an operator, beside the same drain of another router,
+// and beside none. The clients that are drained would be on other machines, but here they share the processors with what is measured,
+// and so does what the kernel does for them. So what a drain costs the router is seen in comparison with the one elsewhere.
+// Drains are paused and resumed, so that all three are measured shortly after one another; the next round begins with another one.
 func RunBeside(ctx context.Context, o Options, m Calm) (Beside, error) {
 	res := Beside{Sessions: m.Sessions, Size: m.Size, Drained: m.Drained, Rate: m.Rate, Return: m.Return}
 	err := onStage(o, "beside", func(s *stage) error {
-		var list string
-		// The clients that are drained, and their upstreams, would be on other machines: what is measured is what their coming and
-		// going costs the router, and not what it costs them.
-		for _, name := range []string{"calm", "left", "right"} {
-			u, err := s.place(name)
+		return onStage(o, "beside-elsewhere", func(other *stage) error {
+			here, err := m.prepare(ctx, s)
 			if err != nil {
 				return err
 			}
-			if name != "calm" {
-				u.yields = true
-			}
-			if err := s.start(ctx, u); err != nil {
+			elsewhere, err := m.prepare(ctx, other)
+			if err != nil {
 				return err
 			}
-			list += u.entry("role: primary")
-		}
-		config := everywhere + asUsual.String() + "upstreams:\n" + list +
-			"routes:\n  - {match: {path: /calm}, upstreams: [calm]}\n  - {match: {path: /}, upstreams: [left, right]}\n"
-		if err := s.serve(ctx, config, 1, "calm", "left", "right"); err != nil {
-			return err
-		}
-		if err := s.door.Order(ctx, "/upstreams/right/disable", nil, nil); err != nil {
-			return err
-		}
-		c, err := s.gather(ctx, crowd.Options{Clients: m.Drained, Return: m.Return, Yields: true}, "left")
-		if err != nil {
-			return err
-		}
-		if err := s.door.Order(ctx, "/upstreams/right/enable", nil, nil); err != nil {
-			return err
-		}
-		var d operator.Drain
-		if err := s.door.Order(ctx, "/upstreams/left/drain", map[string]any{"rate": m.Rate}, &d); err != nil {
-			return err
-		}
-		draining := true
-		measure := func(on bool) (BesideSample, error) {
-			if on != draining {
-				order := map[bool]string{true: "resume", false: "pause"}[on]
-				if err := s.door.Order(ctx, "/drains/"+d.ID+"/"+order, nil, nil); err != nil {
-					return BesideSample{}, err
+			for number := range m.Rounds {
+				s.progress("  round %d of %d", number+1, m.Rounds)
+				var r BesideRound
+				for i := range 3 {
+					at, drained := &r.Quiet, (*drainage)(nil)
+					switch (number + i) % 3 {
+					case 1:
+						at, drained = &r.Elsewhere, elsewhere
+					case 2:
+						at, drained = &r.Drain, here
+					}
+					for _, d := range []*drainage{here, elsewhere} {
+						if err := d.turn(ctx, d == drained); err != nil {
+							return err
+						}
+					}
+					if err := m.sample(ctx, here, elsewhere, at); err != nil {
+						return err
+					}
+					res.Errors += at.Errors
 				}
-				draining = on
+				res.Rounds = append(res.Rounds, r)
 			}
-			sample, errors, err := m.sample(ctx, s, c)
-			res.Errors += errors
-			return sample, err
-		}
-		for i := range m.Rounds {
-			s.progress("  round %d of %d", i+1, m.Rounds)
-			var round BesideRound
-			for _, on := range []bool{i%2 == 0, i%2 != 0} {
-				at := &round.Quiet
-				if on {
-					at = &round.Drain
-				}
-				var err error
-				if *at, err = measure(on); err != nil {
-					return err
-				}
-			}
-			res.Rounds = append(res.Rounds, round)
-		}
-		return s.alive()
+			return errors.Join(s.alive(), other.alive())
+		})
 	})
-	res.Ratio = medianRatio(res.Rounds)
+	res.sumUp()
 	return res, err
 }
 
-// sample measures once, and counts the closes meanwhile.
-func (m Calm) sample(ctx context.Context, s *stage, c *crowd.Crowd) (BesideSample, int64, error) {
-	var begin, end time.Duration
+// drainage is a router some of whose sessions are drained.
+type drainage struct {
+	*stage
+	crowd *crowd.Crowd // of those
+	id    string       // of the drain
+	on    bool         // it is not paused
+}
+
+// prepare starts a router with sessions that are drained, and their drain.
+func (m Calm) prepare(ctx context.Context, s *stage) (*drainage, error) {
+	var list string
+	// The clients that are drained, and their upstreams, run when nobody else wants to: what is measured is what their coming and
+	// going costs the router, and not what it costs them.
+	for _, name := range []string{"calm", "left", "right"} {
+		u, err := s.place(name)
+		if err != nil {
+			return nil, err
+		}
+		u.yields = name != "calm"
+		if err := s.start(ctx, u); err != nil {
+			return nil, err
+		}
+		list += u.entry("role: primary")
+	}
+	config := everywhere + asUsual.String() + "upstreams:\n" + list +
+		"routes:\n  - {match: {path: /calm}, upstreams: [calm]}\n  - {match: {path: /}, upstreams: [left, right]}\n"
+	if err := s.serve(ctx, config, 1, "calm", "left", "right"); err != nil {
+		return nil, err
+	}
+	if err := s.door.Order(ctx, "/upstreams/right/disable", nil, nil); err != nil {
+		return nil, err
+	}
+	c, err := s.gather(ctx, crowd.Options{Clients: m.Drained, Return: m.Return, Yields: true}, "left")
+	if err != nil {
+		return nil, err
+	}
+	if err := s.door.Order(ctx, "/upstreams/right/enable", nil, nil); err != nil {
+		return nil, err
+	}
+	var d operator.Drain
+	err = s.door.Order(ctx, "/upstreams/left/drain", map[string]any{"rate": m.Rate}, &d)
+	return &drainage{stage: s, crowd: c, id: d.ID, on: true}, err
+}
+
+// turn lets the drain go on, or pauses it.
+func (d *drainage) turn(ctx context.Context, on bool) error {
+	if d.on == on {
+		return nil
+	}
+	order := "pause"
+	if on {
+		order = "resume"
+	}
+	d.on = on
+	return d.door.Order(ctx, "/drains/"+d.id+"/"+order, nil, nil)
+}
+
+// sample measures the sessions of here once, and counts the closes of both drains meanwhile.
+func (m Calm) sample(ctx context.Context, here, elsewhere *drainage, res *BesideSample) error {
+	var begin, end [2]time.Duration
 	var used, usedBefore procstat.CPU
 	got, err := load.Relay(ctx, load.Options{
-		Target: s.at[0], Path: "/calm", Connections: m.Sessions, Size: m.Size, Loops: s.Loops, Warmup: m.Warmup, Duration: m.Window,
+		Target: here.at[0], Path: "/calm", Connections: m.Sessions, Size: m.Size, Loops: here.Loops, Warmup: m.Warmup, Duration: m.Window,
 		Begin: func() (err error) {
-			begin = c.Now()
-			usedBefore, err = procstat.ReadCPU(s.router.PID())
+			begin = [...]time.Duration{here.crowd.Now(), elsewhere.crowd.Now()}
+			usedBefore, err = procstat.ReadCPU(here.router.PID())
 			return err
 		},
 		End: func() (err error) {
-			end = c.Now()
-			used, err = procstat.ReadCPU(s.router.PID())
+			end = [...]time.Duration{here.crowd.Now(), elsewhere.crowd.Now()}
+			used, err = procstat.ReadCPU(here.router.PID())
 			return err
 		},
 	})
 	if err != nil {
-		return BesideSample{}, 0, fmt.Errorf("measure beside a drain: %w", err)
+		return fmt.Errorf("measure beside a drain: %w", err)
 	}
-	closes := history(c.Events()).where(kind(crowd.Closed), from(begin), before(end))
-	return BesideSample{
-		Latency: got.Latency, PerSecond: got.PerSecond, Seconds: got.Seconds, Closes: len(closes),
+	closes := 0
+	for i, d := range []*drainage{here, elsewhere} {
+		closes += len(history(d.crowd.Events()).where(kind(crowd.Closed), from(begin[i]), before(end[i])))
+	}
+	*res = BesideSample{
+		Latency: got.Latency, PerSecond: got.PerSecond, Seconds: got.Seconds, Errors: got.Errors.Total(), Closes: closes,
 		Busy: used.Sub(usedBefore).Total().Seconds() / got.Seconds,
-	}, got.Errors.Total(), nil
+	}
+	return nil
 }

@@ -87,35 +87,6 @@ type Relapse struct {
 	Damage   Damage `json:"damage"`
 }
 
-// Beside is the latency of sessions that are not drained while others are, and while they are not.
-type Beside struct {
-	Sessions int           `json:"sessions"`
-	Size     int           `json:"size"`
-	Drained  int           `json:"drained"`
-	Rate     int           `json:"rate"`
-	Rounds   []BesideRound `json:"rounds"`
-	// Return says that those who were closed came back through the same router, so that each close was a new handshake, too.
-	Return bool `json:"return"`
-	// Ratio is the median over the rounds of the p99 with the drain divided by that without it.
-	Ratio  float64 `json:"p99_ratio"`
-	Errors int64   `json:"errors"`
-}
-
-// BesideRound is one measurement without and one with the drain.
-type BesideRound struct {
-	Quiet BesideSample `json:"quiet"`
-	Drain BesideSample `json:"drain"`
-}
-
-// BesideSample is one of the two.
-type BesideSample struct {
-	Latency   latency.Summary `json:"latency"`
-	PerSecond float64         `json:"per_second"`
-	Seconds   float64         `json:"seconds"`
-	Closes    int             `json:"closes"`      // of the drain, meanwhile
-	Busy      float64         `json:"router_busy"` // processors that the router used on average
-}
-
 // Flap is a primary that goes down and comes up again and again.
 type Flap struct {
 	Sessions int     `json:"sessions"`

@@ -107,17 +107,6 @@ func (c *comings) sumUp(s *SlowSample, every time.Duration) {
 
 // sumUp takes the medians of the rounds' ratios.
 func (a *SlowAttack) sumUp() {
-	a.Ratio = a.ratio(func(r SlowRound) SlowSample { return r.Elsewhere })
-	a.Beside = a.ratio(func(r SlowRound) SlowSample { return r.Quiet })
-}
-
-// ratio is the median of the p99 during the attack divided by that of another measurement of the round; zero without any.
-func (a *SlowAttack) ratio(other func(SlowRound) SlowSample) float64 {
-	var ratios []float64
-	for _, r := range a.Rounds {
-		if p99 := other(r).Latency.P99; p99 > 0 {
-			ratios = append(ratios, r.Attack.Latency.P99/p99)
-		}
-	}
-	return median(ratios)
+	a.Ratio = medianRatio(a.Rounds, func(x SlowRound) (of, to latency.Summary) { return x.Attack.Latency, x.Elsewhere.Latency })
+	a.Beside = medianRatio(a.Rounds, func(x SlowRound) (of, to latency.Summary) { return x.Attack.Latency, x.Quiet.Latency })
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -23,9 +24,9 @@ type Siege struct {
 	Rate     int           // of them opened in a second
 	Deadline time.Duration // for a client's head
 	Rounds   int
-	// Brief leaves out two of the attacks on the listener without TLS, and Only those whose name does not contain it.
+	// Brief leaves out two of the attacks on the listener without TLS, and Only, if set, those whose name it does not match.
 	Brief bool
-	Only  string
+	Only  *regexp.Regexp
 }
 
 // slowModes are those of slowhttptest: a head that does not end, a body that does not, and answers that are hardly read.
@@ -81,7 +82,7 @@ func RunSlow(ctx context.Context, o Options, g Siege) (Slow, error) {
 			for _, secure := range []bool{false, true} {
 				for i, mode := range slowModes {
 					attack := SlowAttack{Mode: mode.name, TLS: secure}
-					if g.Brief && !secure && i > 0 || !strings.Contains(attack.Name(), g.Only) {
+					if g.Brief && !secure && i > 0 || g.Only != nil && !g.Only.MatchString(attack.Name()) {
 						continue
 					}
 					for round := range g.Rounds {
@@ -97,7 +98,7 @@ func RunSlow(ctx context.Context, o Options, g Siege) (Slow, error) {
 				}
 			}
 			if len(res.Attacks) == 0 {
-				return fmt.Errorf("no attack's name contains %q", g.Only)
+				return fmt.Errorf("%q matches no attack's name", g.Only)
 			}
 			return s.alive()
 		})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pointsman/pointsman/bench/internal/crowd"
+	"github.com/pointsman/pointsman/bench/internal/latency"
 	"github.com/pointsman/pointsman/bench/internal/tempo"
 )
 
@@ -87,12 +88,12 @@ func (r *Relapse) sumUp(all history, zero time.Time, killed, back time.Duration)
 	r.Damage = all.damage()
 }
 
-// medianRatio is the median of the rounds' ratios of p99, zero without any.
-func medianRatio(rounds []BesideRound) float64 {
+// medianRatio is the median of the rounds' ratios of two p99, zero without any.
+func medianRatio[R any](rounds []R, p99 func(R) (of, to latency.Summary)) float64 {
 	var ratios []float64
 	for _, r := range rounds {
-		if r.Quiet.Latency.P99 > 0 {
-			ratios = append(ratios, r.Drain.Latency.P99/r.Quiet.Latency.P99)
+		if of, to := p99(r); to.P99 > 0 {
+			ratios = append(ratios, of.P99/to.P99)
 		}
 	}
 	return median(ratios)

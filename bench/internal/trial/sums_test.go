@@ -168,9 +168,10 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-func TestMedianRatio(t *testing.T) {
-	round := func(quiet, drain float64) BesideRound {
-		return BesideRound{Quiet: BesideSample{Latency: latency.Summary{P99: quiet}}, Drain: BesideSample{Latency: latency.Summary{P99: drain}}}
+func TestBesideRatio(t *testing.T) {
+	round := func(elsewhere, drain float64) BesideRound {
+		p99 := func(us float64) BesideSample { return BesideSample{Latency: latency.Summary{P99: us}} }
+		return BesideRound{Quiet: p99(elsewhere / 2), Elsewhere: p99(elsewhere), Drain: p99(drain)}
 	}
 	for _, row := range []struct {
 		rounds []BesideRound
@@ -182,8 +183,9 @@ func TestMedianRatio(t *testing.T) {
 		{[]BesideRound{round(100, 200), round(100, 100), round(1000, 1500)}, 1.5},
 		{[]BesideRound{round(100, 200), round(100, 100)}, 1.5},
 	} {
-		if got := medianRatio(row.rounds); got != row.want {
-			t.Errorf("%v, want %v", got, row.want)
+		r := Beside{Rounds: row.rounds}
+		if r.sumUp(); r.Ratio != row.want || r.Beside != 2*row.want {
+			t.Errorf("%v and %v, want %v and twice that", r.Ratio, r.Beside, row.want)
 		}
 	}
 }
