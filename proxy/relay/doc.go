@@ -21,7 +21,7 @@
 // The loops also accept clients and ask upstreams, as a [Reception] bids them: so a
 // handshake that waits for nothing but its two sockets needs no goroutine either, and
 // nor does a client that is slow or is sent away. A client that is not joined yet is a
-// [Guest] of its loop.
+// [Guest] of its loop. In each turn sessions come first, and then a few guests.
 //
 // TLS is done in the loops, too. Its handshake is not: a goroutine does it on a
 // connection of [Server] or [Client] before the session is joined. From then on
