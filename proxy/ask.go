@@ -38,7 +38,7 @@ func (c *clientConn) ask(t *target, conn net.Conn, deadline time.Time) error {
 	if err := conn.SetDeadline(deadline); err != nil {
 		return err
 	}
-	c.heard = false
+	c.heardBack = false
 	request, err := c.ticket.dress(&c.request, t.of)
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func (o *opening) readAnswerHead(conn net.Conn) error {
 		o.back = grow(o.back, answerLimits.Size+1)
 		n, err := conn.Read(o.back[len(o.back):cap(o.back)])
 		o.back = o.back[:len(o.back)+n]
-		o.heard = o.heard || n > 0
+		o.heardBack = o.heardBack || n > 0
 		if n == 0 && err != nil {
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF

@@ -142,5 +142,5 @@ func (c *clientConn) tooLate(err error) bool {
 	if relayed, ok := errors.AsType[*relayedAnswer](err); ok {
 		return relayed.status == fasthttp.StatusRequestTimeout
 	}
-	return err != nil && !c.heard && !timedOut(err) && !local(err) && !errors.Is(err, net.ErrClosed)
+	return err != nil && !c.heardBack && !timedOut(err) && !local(err) && !errors.Is(err, net.ErrClosed)
 }

@@ -87,11 +87,16 @@ func (g *gate) Accept() (net.Conn, error) {
 	}
 	g.proxy.clients.Add(1)
 	g.proxy.counters.atGate.Add(1)
-	c := &clientConn{Conn: conn, proxy: g.proxy, gate: g, peer: peerOf(conn)}
-	if g.tls != nil {
+	c := g.meet(peerOf(conn))
+	if c.Conn = conn; g.tls != nil {
 		c.Conn, c.below = relay.Server(conn, g.tls.config), conn
 	}
 	return c, nil
+}
+
+// meet is how a client comes to the gate.
+func (g *gate) meet(peer netip.Addr) *clientConn {
+	return &clientConn{proxy: g.proxy, gate: g, peer: peer, announces: g.fromProxy(peer)}
 }
 
 // clientConn is the connection of a client until it is joined to an upstream.
@@ -101,25 +106,26 @@ type clientConn struct {
 	proxy *Proxy
 	gate  *gate
 	*opening
-	below   net.Conn       // under TLS, nil without
-	peer    netip.Addr     // who has connected, or for whom a PROXY header stands
-	client  netip.Addr     // the client, when the head is known: peer, or for whom that speaks
-	counted bool           // at the client's address
-	proxied proxied        // what a PROXY header has said
-	world   *world         // that the head was judged in
-	route   *Route         // where the judged head leads
-	plain   bool           // there, to the answer to a plain request
-	ticket  *ticket        // what the client of a service has shown; nil for others
-	passed  bool           // there, to an upstream as a plain request
-	steer   *pool.Upstream // that the client belongs to; nil for none
-	headBy  time.Time      // when the head has to be there; zero if it has all of the time
-	entered bool           // it is counted in, and admitted
-	turn    time.Time      // when it is its turn; zero: at once
-	given   int            // how much of standIn the server has read
-	judged  bool           // the head is whole and asks for a session
-	refused bool           // answered here; the server gets the end of the stream
-	taken   bool           // the relay owns the connection
-	closed  bool
+	below     net.Conn       // under TLS, nil without
+	peer      netip.Addr     // who has connected, or for whom a PROXY header stands
+	client    netip.Addr     // the client, when the head is known: peer, or for whom that speaks
+	announces bool           // it is a proxy, whose header comes first
+	counted   bool           // at the client's address
+	proxied   proxied        // what a PROXY header has said
+	world     *world         // that the head was judged in
+	route     *Route         // where the judged head leads
+	plain     bool           // there, to the answer to a plain request
+	ticket    *ticket        // what the client of a service has shown; nil for others
+	passed    bool           // there, to an upstream as a plain request
+	steer     *pool.Upstream // that the client belongs to; nil for none
+	headBy    time.Time      // when the head has to be there; zero if it has all of the time
+	entered   bool           // it is counted in, and admitted
+	turn      time.Time      // when it is its turn; zero: at once
+	given     int            // how much of standIn the server has read
+	judged    bool           // the head is whole and asks for a session
+	refused   bool           // answered here, or not to be: the server gets the end of the stream
+	taken     bool           // the relay owns the connection
+	closed    bool
 }
 
 // standIn is what the HTTP server reads in place of a judged head, which there

@@ -14,11 +14,11 @@ type opening struct {
 	request handshake.Request
 	trail   handshake.Trail
 
-	out    []byte // what goes to the upstream, and later to the client
-	back   []byte // what the upstream sent
-	heard  bool   // something came from it
-	end    int    // bytes of its head; what follows are frames
-	answer handshake.Answer
+	out       []byte // what goes to the upstream, and later to the client
+	back      []byte // what the upstream sent
+	heardBack bool   // something came from it
+	end       int    // bytes of its head; what follows are frames
+	answer    handshake.Answer
 
 	search   search
 	searched bool // the search has begun

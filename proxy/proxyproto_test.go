@@ -187,3 +187,24 @@ func TestPeerOf(t *testing.T) {
 		}
 	}
 }
+
+// TestAnnouncedOnce: whether a header comes first is settled when a client comes, and
+// not when somebody gets to read it: part of its head may have been read before.
+func TestAnnouncedOnce(t *testing.T) {
+	peer := netip.MustParseAddr("192.0.2.9")
+	var trusted []netip.Prefix
+	g := &gate{proxies: func() []netip.Prefix { return trusted }}
+	before := g.meet(peer)
+	trusted = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	announced := g.meet(peer)
+	trusted = append(trusted[:0:0], netip.MustParsePrefix("10.0.0.0/8"))
+
+	before.Conn = reading{nil, iotest.ErrReader(errors.New("it was read"))}
+	if err := before.readProxied(); err != nil || before.peer != peer {
+		t.Errorf("%v, now %v", err, before.peer)
+	}
+	announced.Conn = reading{nil, strings.NewReader("PROXY TCP4 203.0.113.7 192.0.2.1 4660 443\r\n")}
+	if err := announced.readProxied(); err != nil || announced.peer != netip.MustParseAddr("203.0.113.7") {
+		t.Errorf("%v, now %v", err, announced.peer)
+	}
+}

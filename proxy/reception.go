@@ -61,7 +61,8 @@ func (g *gate) heard(guest *relay.Guest) {
 	p := g.proxy
 	c, met := guest.Tag.(*clientConn)
 	if !met {
-		c = &clientConn{proxy: p, gate: g, peer: guest.Client().Addr(), opening: openings.Get().(*opening), world: p.world.Load()}
+		c = g.meet(guest.Client().Addr())
+		c.opening, c.world = openings.Get().(*opening), p.world.Load()
 		if left, bounded := guest.Left(); bounded {
 			c.headBy = time.Now().Add(left)
 		}
@@ -70,7 +71,7 @@ func (g *gate) heard(guest *relay.Guest) {
 		case short != nil:
 			c.turnAway(guest, short)
 			return
-		case g.fromProxy(c.peer): // its header comes first
+		case c.announces: // its header comes first
 			c.handOver(guest)
 			return
 		}
@@ -81,8 +82,8 @@ func (g *gate) heard(guest *relay.Guest) {
 	case refused:
 		c.turnAway(guest, err)
 	case err != nil: // it has gone
+		p.counters.abandoned.Add(1) // not later: who sees the end must find the count
 		guest.Close()
-		p.counters.abandoned.Add(1)
 		c.leaveGate()
 	case whole:
 		c.goOn(guest)
@@ -99,6 +100,7 @@ func (c *clientConn) goOn(guest *relay.Guest) {
 		return
 	}
 	c.identify()
+	// A service verifies a token first, which takes its time.
 	if c.route = find(c.world.routes, &c.request); c.route != nil && c.route.desk != nil {
 		c.handOver(guest)
 		return
@@ -106,7 +108,7 @@ func (c *clientConn) goOn(guest *relay.Guest) {
 	switch err := c.classify(); {
 	case err != nil:
 		c.turnAway(guest, err)
-	case c.plain || c.passed:
+	case c.passed:
 		c.handOver(guest)
 	default:
 		c.judged = true
@@ -147,8 +149,11 @@ func (c *clientConn) turnAway(guest *relay.Guest, err error) {
 	if c.proxy.crowded() {
 		grace = 0
 	}
+	answer := c.proxy.turnDown(err, c.request.Method)
 	c.refused = true
-	guest.Part(c.proxy.turnDown(err, c.request.Method), grace, closeDrain)
+	c.opening.free()
+	c.opening = nil // what takes its leave needs no buffers
+	guest.Refuse(answer, grace, closeDrain)
 }
 
 // seekHere admits a client and asks an upstream for it.
@@ -176,10 +181,9 @@ func (p *Proxy) seekHere(guest *relay.Guest, c *clientConn) {
 	}
 	s.ask(p)
 	limits := &c.world.options.Failover
-	c.back, c.heard = c.back[:0], false
+	c.back, c.heardBack = c.back[:0], false
 	c.out = c.request.AppendUpstream(c.out[:0], s.target.upstream, c.forward())
 	s.by = time.Now().Add(limits.HandshakeTimeout)
-	guest.Tag = c
 	if s.err = guest.Ask(&relay.Question{Address: address, Request: c.out, Connect: limits.ConnectTimeout, Answer: limits.HandshakeTimeout}); s.err != nil {
 		c.handOver(guest)
 	}
@@ -224,7 +228,7 @@ func heardBack(guest *relay.Guest) {
 		seen := len(c.back)
 		n, err := guest.ReadAnswer(c.back[seen:cap(c.back)])
 		c.back = c.back[:seen+n]
-		if c.heard = c.heard || n > 0; n == 0 && err == nil {
+		if c.heardBack = c.heardBack || n > 0; n == 0 && err == nil {
 			return
 		}
 		if errors.Is(err, io.EOF) {

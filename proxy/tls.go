@@ -183,7 +183,7 @@ func (g *gate) fromProxy(peer netip.Addr) bool {
 
 // readProxied reads the header of a proxy before us, if the client is one.
 func (c *clientConn) readProxied() error {
-	if !c.gate.fromProxy(c.peer) {
+	if !c.announces {
 		return nil
 	}
 	conn := c.Conn

@@ -317,22 +317,22 @@ func (l *loop) closeParked() {
 	}
 }
 
-// word is what epoll says of a connection that is not joined yet.
-type word struct {
+// outsideEvent is what epoll says of a connection that is not joined yet.
+type outsideEvent struct {
 	fd   int32
 	what uint32
 }
 
-// tellWords gives their words to the connections that this turn has some for: each
-// wakes a goroutine, and perhaps a thread.
-func (l *loop) tellWords() {
-	for _, w := range l.words {
+// tellOutside tells the connections that are not joined yet what this turn has for
+// them: each wakes a goroutine, and perhaps a thread.
+func (l *loop) tellOutside() {
+	for _, e := range l.outside {
 		l.parkMu.Lock()
-		c := l.parked[w.fd]
+		c := l.parked[e.fd]
 		l.parkMu.Unlock()
 		if c != nil {
-			c.happened(w.what)
+			c.happened(e.what)
 		}
 	}
-	l.words = l.words[:0]
+	l.outside = l.outside[:0]
 }

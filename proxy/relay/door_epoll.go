@@ -12,6 +12,8 @@ import (
 )
 
 const (
+	// acceptBudget is how many clients a door lets in before sessions get their turn.
+	acceptBudget = 8
 	// roomPause is how long, in ms, a door stays shut that has no room; shortagePause
 	// how long at first when there is nothing to be had of the system, and each time
 	// twice as long up to longestPause.

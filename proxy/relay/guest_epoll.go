@@ -25,12 +25,12 @@ type Guest struct {
 	fd        [2]int32       // of the upstream's -1 before it is asked
 	seen      [2]uint32      // what epoll has said of each and nobody has taken up
 	news      [2]uint32      // what epoll has said of each since the guest's last turn
-	waits     bool           // for its turn
+	queued    bool           // it waits for its turn
 	unsent    []byte         // rest of the request, or, once answered, of what the client is told
 	armed     bool           // the upstream's is also registered for room to write
 	stage     stage
 	patience  time.Duration // until its request is whole
-	ignored   int           // bytes that it may still send once it was told its last word
+	ignored   int           // bytes that it may still send once it is refused
 	answerBy  int64         // ms
 	due       int64         // when this stage ends, ms
 	before    *Guest
@@ -44,7 +44,7 @@ const (
 	arriving   stage = iota // it is heard until its request is whole
 	connecting              // to the upstream, or the question is not all sent
 	asked                   // the upstream has the question
-	parting                 // it was told its last word, and goes
+	refused                 // it was told so, and goes
 	limbo                   // its question has failed, or it is not here any more
 	stages     = limbo
 )
@@ -53,7 +53,7 @@ const (
 func (g *Guest) Client() netip.AddrPort { return g.remote }
 
 // Left is how much is left of the time in which its request has to be whole, if that
-// was bounded.
+// is bounded; it can be asked while the request is not.
 func (g *Guest) Left() (left time.Duration, bounded bool) {
 	return max(0, time.Duration(g.due-g.loop.clock)*time.Millisecond), g.patience > 0
 }
@@ -116,7 +116,7 @@ func (g *Guest) Ask(q *Question) error {
 		return g.failure("dial", upstream, "connect", errno)
 	}
 	g.unsent = q.Request
-	now := g.loop.clock
+	now := g.loop.relay.now() // its turn may have come late in that of the loop
 	g.answerBy = now + inMS(q.Answer)
 	g.enter(connecting, min(g.answerBy, now+inMS(q.Connect)))
 	// To an upstream on the same host it is connected already.
@@ -164,12 +164,13 @@ func (g *Guest) Say(p []byte) bool {
 	return true
 }
 
-// Part tells the client its last word and ends our stream. A connection that is closed
-// while something is unread may lose the word, so what the client still sends is read
-// and thrown away until its end comes, but no longer than grace and no more than so
-// many bytes. Then it is closed, and Over is called, which may be before Part returns.
-// A connection to an upstream is closed at once.
-func (g *Guest) Part(word []byte, grace time.Duration, most int) {
+// Refuse tells the client its last word and ends our stream; what the socket does not
+// take of it at once is lost. A connection that is closed while something is unread may
+// lose the word, so what the client still sends is read and thrown away until its end
+// comes, but no longer than grace and no more than so many bytes. Then it is closed, and
+// Over is called, which may be before Refuse returns. A connection to an upstream is
+// closed at once.
+func (g *Guest) Refuse(word []byte, grace time.Duration, most int) {
 	g.HangUp()
 	n, errno := rawWrite(g.fd[client], word)
 	if errno != 0 || n < len(word) || grace <= 0 || g.loop.stopping {
@@ -178,25 +179,25 @@ func (g *Guest) Part(word []byte, grace time.Duration, most int) {
 	}
 	rawShutdown(g.fd[client])
 	g.ignored = most
-	g.enter(parting, g.loop.clock+inMS(grace))
+	g.enter(refused, g.loop.relay.now()+inMS(grace))
 	if g.seen[client]&arrival != 0 {
 		g.ignore()
 	}
 }
 
+// ignoredAtOnce is how much of what a refused client sends is thrown away in one turn.
+const ignoredAtOnce = 16 << 10
+
 // ignore throws away what the client sends after its last word.
 func (g *Guest) ignore() {
-	for buffer := g.loop.buffer; g.ignored > 0; {
-		n, err := g.Read(buffer[:min(len(buffer), g.ignored)])
-		if err != nil {
-			break
-		}
-		if n == 0 {
-			return
-		}
-		g.ignored -= n
+	n, err := g.Read(g.loop.buffer[:min(ignoredAtOnce, g.ignored)])
+	g.ignored -= n
+	switch {
+	case err != nil || g.ignored == 0:
+		g.end()
+	case n > 0:
+		g.loop.note(g, client, unix.EPOLLIN) // there may be more, or the end
 	}
-	g.end()
 }
 
 // end closes a guest of whom nothing is expected any more.
@@ -322,16 +323,16 @@ func (g *Guest) fail(err error) {
 // takeTurn takes what epoll has said of the guest's sockets since its last turn.
 func (g *Guest) takeTurn() {
 	news := g.news
-	g.waits, g.news = false, [2]uint32{}
+	g.queued, g.news = false, [2]uint32{}
 	if what := news[client]; what&arrival != 0 {
 		switch {
 		case g.stage == arriving:
-			g.reception.Heard(g)
+			g.hear()
 			return
-		case g.stage == parting:
+		case g.stage == refused:
 			g.ignore()
 			return
-		case g.fd[upstream] >= 0 && what&(unix.EPOLLERR|unix.EPOLLHUP) != 0:
+		case g.hasGone():
 			g.reception.Gone(g)
 			return
 		}
@@ -348,4 +349,16 @@ func (g *Guest) takeTurn() {
 	if g.stage == asked && g.seen[upstream]&arrival != 0 {
 		g.reception.Answered(g)
 	}
+}
+
+// hear has the reception hear the client, which may have gone behind what it has said.
+func (g *Guest) hear() {
+	if g.reception.Heard(g); g.hasGone() {
+		g.reception.Gone(g)
+	}
+}
+
+// hasGone reports whether an upstream is asked for a client that has gone.
+func (g *Guest) hasGone() bool {
+	return (g.stage == connecting || g.stage == asked) && g.seen[client]&(unix.EPOLLERR|unix.EPOLLHUP) != 0
 }

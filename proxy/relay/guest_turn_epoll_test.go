@@ -115,3 +115,125 @@ func TestLateGuestsTakeTurns(t *testing.T) {
 		await(t, over)
 	}
 }
+
+// A guest that resets its connection while it waits for its turn, behind what it has
+// said, is gone: its upstream is not asked in its name.
+func TestGuestGoesBeforeItsTurn(t *testing.T) {
+	r := startGuests(t, Options{Loops: 1})
+	const many = guestBudget + 2
+	come, gone := make(chan bool, many), make(chan bool, many)
+	first, goOn := make(chan bool), make(chan bool)
+	heard := 0
+	door := r.receive(t, Reception{
+		Come: func() time.Duration { come <- true; return patience },
+		Heard: func(g *Guest) {
+			if heard++; heard == 1 {
+				close(first)
+				<-goOn
+			}
+			if _, err := g.Read(make([]byte, 64)); err != nil && heard < many {
+				t.Errorf("read: %v", err)
+			}
+			if heard < many {
+				g.Close()
+				return
+			}
+			r.askFrom(t, g, r.upstream())
+		},
+		Gone:   func(g *Guest) { gone <- true; g.Close() },
+		Failed: func(g *Guest, _ bool, err error) { t.Errorf("waited in vain: %v", err); gone <- false; g.Close() },
+	})
+	clients := make([]*peer, many)
+	for i := range clients {
+		clients[i] = visit(t, door)
+		await(t, come)
+	}
+	move := r.stall(0)
+	for _, c := range clients {
+		c.send([]byte("hello"))
+	}
+	move()
+	await(t, first)
+	clients[many-1].reset()
+	close(goOn)
+	await(t, gone)
+}
+
+// However many guests are late that have said nothing, an upstream that is late is not
+// waited for any longer than before.
+func TestLateAnswersDoNotWait(t *testing.T) {
+	r := startGuests(t, Options{Loops: 1})
+	const many, allowed = 16 * guestBudget, time.Second
+	come, over, asked := make(chan bool, many+1), make(chan bool, many), make(chan bool, 1)
+	failed := make(chan int, 1)
+	late, away := 0, deaf(t)
+	door := r.receive(t, Reception{
+		Come: func() time.Duration { come <- true; return allowed },
+		Heard: func(g *Guest) {
+			if _, err := takeAll(g.Read, 64); err != nil {
+				t.Errorf("read: %v", err)
+			}
+			if err := g.Ask(&Question{away, []byte("well?"), allowed, allowed}); err != nil {
+				t.Errorf("ask: %v", err)
+			}
+			asked <- true
+		},
+		Late:   func(*Guest) { late++ },
+		Failed: func(g *Guest, _ bool, _ error) { failed <- late; g.Close() },
+		Over:   func(*Guest) { over <- true },
+	})
+	for range many {
+		visit(t, door)
+		await(t, come)
+	}
+	c := visit(t, door)
+	await(t, come)
+	c.send([]byte("hello"))
+	await(t, asked)
+	r.stall(allowed)()
+	if n := await(t, failed); n > 2*guestBudget {
+		t.Errorf("it has waited for %d guests that were late", n)
+	}
+	for range many {
+		await(t, over)
+	}
+}
+
+// What a loop does for others before a guest gets its turn is not taken from the time
+// that its upstream has.
+func TestAskTakesItsTime(t *testing.T) {
+	r := startGuests(t, Options{Loops: 1})
+	const allowed = 300 * time.Millisecond
+	type question struct {
+		guest int
+		at    time.Time
+	}
+	come, took := make(chan bool, 2), make(chan time.Duration, 2)
+	away, heard := deaf(t), 0
+	door := r.receive(t, Reception{
+		Come: func() time.Duration { come <- true; return patience },
+		Heard: func(g *Guest) {
+			if heard++; heard == 1 {
+				time.Sleep(allowed * 3 / 4) // this is what it does for others
+			}
+			g.Tag = question{heard, time.Now()}
+			if err := g.Ask(&Question{away, []byte("well?"), allowed, allowed}); err != nil {
+				t.Errorf("ask: %v", err)
+			}
+		},
+		Failed: func(g *Guest, _ bool, _ error) { took <- time.Since(g.Tag.(question).at); g.Close() },
+	})
+	clients := []*peer{visit(t, door), visit(t, door)}
+	await(t, come)
+	await(t, come)
+	move := r.stall(0)
+	for _, c := range clients {
+		c.send([]byte("hello"))
+	}
+	move()
+	for range clients {
+		if d := await(t, took); d < allowed {
+			t.Errorf("given up after %v of %v", d, allowed)
+		}
+	}
+}

@@ -13,39 +13,31 @@ import (
 // What follows is about all guests of a loop: when it is their turn, where they are
 // found, and until when they may stay.
 
-const (
-	// guestBudget is how many guests get their turn before sessions get theirs. In a rush
-	// of guests a session then waits for a tenth of a millisecond, not for all of them;
-	// what it costs is that the loop asks for events more often.
-	guestBudget = 16
-	// acceptBudget is the same of clients who are let in.
-	acceptBudget = 8
-)
+// guestBudget is how many guests get their turn before sessions get theirs. In a rush of
+// guests a session then waits for some of them, not for all; what it costs is that the
+// loop asks for events more often.
+const guestBudget = 16
 
-// hear notes what epoll says of a guest's socket.
-func (l *loop) hear(g *Guest, fd int32, what uint32) {
-	d := client
-	if g.fd[upstream] == fd {
-		d = upstream
-	}
-	g.seen[d] |= what
-	g.news[d] |= what
-	if !g.waits {
-		g.waits = true
-		l.ready = append(l.ready, g)
+// note notes what epoll says of one of a guest's sockets.
+func (l *loop) note(g *Guest, of side, what uint32) {
+	g.seen[of] |= what
+	g.news[of] |= what
+	if !g.queued {
+		g.queued = true
+		l.queued = append(l.queued, g)
 	}
 }
 
 // serveGuests gives guests their turn, those who have waited for longest, and then
 // lets others in.
 func (l *loop) serveGuests() {
-	n := min(guestBudget, len(l.ready))
-	for _, g := range l.ready[:n] {
+	n := min(guestBudget, len(l.queued))
+	for _, g := range l.queued[:n] {
 		g.takeTurn()
 	}
-	kept := copy(l.ready, l.ready[n:])
-	clear(l.ready[kept:])
-	l.ready = l.ready[:kept]
+	kept := copy(l.queued, l.queued[n:])
+	clear(l.queued[kept:])
+	l.queued = l.queued[:kept]
 	for _, d := range l.doors {
 		if d.knocked {
 			d.knocked = false
@@ -56,15 +48,19 @@ func (l *loop) serveGuests() {
 	}
 }
 
-// seeOff sees to guests whose time is over, of those that are due by then. The others
-// follow in the next turns.
+// seeOff sees to guests whose time is over, of those that are due by then: to some of
+// each stage, and to the others in the next turns.
 func (l *loop) seeOff(by int64) {
-	budget := guestBudget
+	l.overdue = false
 	for s := range l.stays {
-		for g := l.stays[s].first; g != nil && g.due <= by && budget > 0; g = l.stays[s].first {
-			budget--
-			g.timeOut()
+		stay := &l.stays[s]
+		for range guestBudget {
+			if !stay.isDue(by) {
+				break
+			}
+			stay.first.timeOut()
 		}
+		l.overdue = l.overdue || stay.isDue(by)
 	}
 }
 
@@ -74,7 +70,7 @@ func (g *Guest) timeOut() {
 	switch {
 	case g.stage == arriving:
 		if g.hasArrived(client) {
-			g.reception.Heard(g)
+			g.hear()
 		}
 		if g.stage == arriving {
 			g.reception.Late(g)
@@ -82,7 +78,7 @@ func (g *Guest) timeOut() {
 		if g.stage == arriving {
 			g.end()
 		}
-	case g.stage == parting:
+	case g.stage == refused:
 		g.end()
 	case g.stage == connecting:
 		if err := g.ask(); err != nil {
@@ -97,10 +93,14 @@ func (g *Guest) timeOut() {
 	}
 }
 
-// hasArrived reports whether there is something to read, or the end.
+// hasArrived reports whether there is something to read, or the end. Epoll may have
+// told us, and we have not looked yet.
 func (g *Guest) hasArrived(from side) bool {
-	_, errno := rawPeek(g.fd[from])
-	return errno != unix.EAGAIN && errno != unix.EINTR
+	if _, errno := rawPeek(g.fd[from]); errno == unix.EAGAIN || errno == unix.EINTR {
+		return false
+	}
+	g.seen[from] |= unix.EPOLLIN
+	return true
 }
 
 // late is the error of a guest whose time is over.
@@ -114,7 +114,7 @@ var errLoopEnds = fmt.Errorf("the loop ends: %w", net.ErrClosed)
 func (l *loop) dismiss() {
 	for s := range l.stays {
 		for g := l.stays[s].first; g != nil; g = l.stays[s].first {
-			if g.stage == arriving || g.stage == parting {
+			if g.stage == arriving || g.stage == refused {
 				g.end()
 			} else {
 				g.fail(errLoopEnds)
@@ -145,6 +145,9 @@ func (t *guestTable) set(fd int32, g *Guest) {
 
 // guestQueue is the guests of one stage, in the order in which their time ends.
 type guestQueue struct{ first, last *Guest }
+
+// isDue reports whether the time of the first one is over by then.
+func (q *guestQueue) isDue(by int64) bool { return q.first != nil && q.first.due <= by }
 
 // add puts a guest where it belongs: at the end, unless the time that guests are
 // given has become shorter.

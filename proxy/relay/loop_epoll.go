@@ -50,8 +50,9 @@ type loop struct {
 
 	byFD     []*session
 	guests   guestTable         // by descriptor, too
-	words    []word             // for connections that wait outside of the loop
-	ready    []*Guest           // those who wait for their turn
+	outside  []outsideEvent     // what this turn has for connections that are not joined
+	queued   []*Guest           // those who wait for their turn
+	overdue  bool               // guests are left whose time is over
 	stays    [stages]guestQueue // of guests, by how far they have come
 	doors    []*door            // where they come in
 	wires    []*wire            // by descriptor, of legs with TLS
@@ -144,7 +145,7 @@ func (l *loop) run() error {
 			}
 		}
 		// Those who are not joined yet come after the sessions.
-		l.tellWords()
+		l.tellOutside()
 		l.serveGuests()
 		l.keepTime()
 		l.survey()
@@ -163,11 +164,15 @@ func (l *loop) take(list *[]readiness) []readiness {
 func (l *loop) event(fd int, what uint32) {
 	if fd >= len(l.byFD) || l.byFD[fd] == nil {
 		if g := l.guests.at(fd); g != nil {
-			l.hear(g, int32(fd), what)
+			of := client
+			if int(g.fd[upstream]) == fd {
+				of = upstream
+			}
+			l.note(g, of, what)
 		} else if d := l.doorAt(fd); d != nil {
 			d.knocked = true
 		} else {
-			l.words = append(l.words, word{int32(fd), what})
+			l.outside = append(l.outside, outsideEvent{int32(fd), what})
 		}
 		return
 	}
@@ -264,7 +269,7 @@ func (l *loop) pump(s *session, from side) {
 
 // wait returns the next events. It does not wait while there is work left.
 func (l *loop) wait(events []unix.EpollEvent) (int, error) {
-	if len(l.again)+len(l.surveys)+len(l.ready) > 0 {
+	if len(l.again)+len(l.surveys)+len(l.queued) > 0 || l.overdue {
 		n, _ := rawPoll(l.epoll, events, 0)
 		return n, nil
 	}

@@ -23,15 +23,15 @@ type Reception struct {
 	// again after some milliseconds.
 	Room func() bool
 	// Come is called for each client that was accepted, and returns how long it may take
-	// until its request is whole; 0 if nothing is waited for, and Heard is called at once,
-	// and only then.
+	// until its request is whole. If that is 0, nothing is waited for: Heard is called at
+	// once, and has to decide.
 	Come func() time.Duration
 	// Heard is called when the guest has said something or has gone; at times it is
-	// called for nothing. It reads all that there is, and then asks, hands over, parts or
-	// closes; or it waits for more, and is called again.
+	// called for nothing. It reads, and then asks, hands over, refuses or closes; or, once
+	// it has read all that there is, it may wait for more, and is called again.
 	Heard func(*Guest)
 	// Late is called when the guest's time was over before its request was whole. It may
-	// hand over, part or close; if it does nothing, the guest is closed.
+	// hand over, refuse or close; if it does nothing, the guest is closed.
 	Late func(*Guest)
 	// Answered is called when the upstream that was asked has said something or has
 	// gone. It reads, and then joins, hands over or closes; if that was not enough yet,
@@ -40,13 +40,13 @@ type Reception struct {
 	// Failed is called when the upstream that was asked could not be connected, or the
 	// time was over, which is an error that [os.ErrDeadlineExceeded] is part of; its
 	// connection is closed. It tells whether the upstream had got the question. It hands
-	// over, parts, closes, or asks another one.
+	// over, refuses, closes, or asks another one.
 	Failed func(g *Guest, asked bool, err error)
 	// Gone is called when the client has gone while an upstream was being asked, which
 	// nobody needs to answer any more. It closes.
 	Gone func(*Guest)
 	// Over is called for a guest that was closed by its loop, because its time was over,
-	// because it has parted, or because the loop ends. Nothing is to be done with it.
+	// because it was refused, or because the loop ends. Nothing is to be done with it.
 	Over func(*Guest)
 	// Broken is told why a client could not be accepted, which may be a shortage; it
 	// is tried again after a pause. Neither it nor Come may close the listener.

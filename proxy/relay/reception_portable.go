@@ -28,5 +28,5 @@ func (g *Guest) ReadAnswer([]byte) (int, error)     { return 0, net.ErrClosed }
 func (g *Guest) Say([]byte) bool                    { return false }
 func (g *Guest) Join(Pair) *Session                 { return nil }
 func (g *Guest) Conns() (client, upstream net.Conn) { return nil, nil }
-func (g *Guest) Part([]byte, time.Duration, int)    {}
+func (g *Guest) Refuse([]byte, time.Duration, int)  {}
 func (g *Guest) Close()                             {}

@@ -13,23 +13,23 @@ import (
 
 const lastWord = "we are closed\n"
 
-// partsAtOnce is a door whose guests are parted with when they are heard, unread. over
+// refusesAll is a door whose guests are refused when they are heard, unread. over
 // is told of each that has gone.
-func (r *rig) partsAtOnce(t *testing.T, grace time.Duration, most int) (come func() *peer, over chan netip.AddrPort) {
+func (r *rig) refusesAll(t *testing.T, grace time.Duration, most int) (come func() *peer, over chan netip.AddrPort) {
 	t.Helper()
 	over = make(chan netip.AddrPort, 8)
 	door := r.receive(t, Reception{
-		Heard: func(g *Guest) { g.Part([]byte(lastWord), grace, most) },
+		Heard: func(g *Guest) { g.Refuse([]byte(lastWord), grace, most) },
 		Over:  func(g *Guest) { over <- g.Client() },
 	})
 	return func() *peer { return visit(t, door) }, over
 }
 
-// A guest that is parted with gets its last word and the end of the stream, whatever it
+// A guest that is refused gets its last word and the end of the stream, whatever it
 // has sent that nobody read, and whatever it goes on sending. It is closed once it ends.
-func TestGuestParts(t *testing.T) {
+func TestGuestIsRefused(t *testing.T) {
 	r := startGuests(t, Options{Loops: 1})
-	come, over := r.partsAtOnce(t, patience, 8<<20)
+	come, over := r.refusesAll(t, patience, 8<<20)
 	for _, size := range []int{1, 100, 1 << 20} {
 		c := come()
 		c.send([]byte(strings.Repeat("x", size)))
@@ -47,9 +47,9 @@ func TestGuestParts(t *testing.T) {
 }
 
 // A guest that had ended its stream before is closed when it has got its last word.
-func TestEndedGuestParts(t *testing.T) {
+func TestEndedGuestIsRefused(t *testing.T) {
 	r := startGuests(t, Options{Loops: 1})
-	come, over := r.partsAtOnce(t, patience, 1<<20)
+	come, over := r.refusesAll(t, patience, 1<<20)
 	goOn := r.stall(0)
 	c := come()
 	c.send([]byte("hello"))
@@ -61,10 +61,10 @@ func TestEndedGuestParts(t *testing.T) {
 }
 
 // A guest that does not go is closed when its grace is over, and not before.
-func TestPartingGuestStays(t *testing.T) {
+func TestRefusedGuestStays(t *testing.T) {
 	r := startGuests(t, Options{Loops: 1})
 	for _, grace := range []time.Duration{time.Millisecond, 30 * time.Millisecond, 150 * time.Millisecond} {
-		come, over := r.partsAtOnce(t, grace, 1<<20)
+		come, over := r.refusesAll(t, grace, 1<<20)
 		began := time.Now()
 		c := come()
 		c.send([]byte("hello"))
@@ -78,7 +78,7 @@ func TestPartingGuestStays(t *testing.T) {
 }
 
 // A guest that has no grace is closed with its last word.
-func TestGuestPartsAtOnce(t *testing.T) {
+func TestGuestIsRefusedAtOnce(t *testing.T) {
 	r := startGuests(t, Options{Loops: 1})
 	door, over := make(chan bool, 1), make(chan bool, 1)
 	at := r.receive(t, Reception{
@@ -86,7 +86,7 @@ func TestGuestPartsAtOnce(t *testing.T) {
 			if _, err := takeAll(g.Read, 64); err != nil {
 				t.Errorf("read: %v", err)
 			}
-			g.Part([]byte(lastWord), 0, 1<<20)
+			g.Refuse([]byte(lastWord), 0, 1<<20)
 			if len(over) == 0 {
 				t.Error("it is not over when Part returns")
 			}
@@ -103,9 +103,9 @@ func TestGuestPartsAtOnce(t *testing.T) {
 
 // A guest that sends on and on is closed after so many bytes, and one that resets its
 // connection at once.
-func TestPartingGuestSendsOn(t *testing.T) {
+func TestRefusedGuestSendsOn(t *testing.T) {
 	r := startGuests(t, Options{Loops: 1})
-	come, over := r.partsAtOnce(t, time.Hour, 1<<20)
+	come, over := r.refusesAll(t, time.Hour, 1<<20)
 	c := come()
 	for {
 		if _, err := c.conn.Write(make([]byte, 64<<10)); err != nil {
@@ -123,22 +123,22 @@ func TestPartingGuestSendsOn(t *testing.T) {
 	await(t, over)
 }
 
-// Who can be asked no more can be parted with.
-func TestFailedGuestParts(t *testing.T) {
+// Who can be asked for no more can be refused.
+func TestFailedGuestIsRefused(t *testing.T) {
 	r := startGuests(t, Options{Loops: 1})
 	over := make(chan bool, 1)
 	nobody := r.nobodyThere(t)
-	part := func(g *Guest) { g.Part([]byte(lastWord), patience, 1<<20) }
+	refuse := func(g *Guest) { g.Refuse([]byte(lastWord), patience, 1<<20) }
 	door := r.receive(t, Reception{
 		Heard: func(g *Guest) {
 			if _, _, err := takeLine(g.Read); err != nil {
 				t.Errorf("read: %v", err)
 			}
 			if g.Ask(&Question{nobody, []byte("well?"), patience, patience}) != nil {
-				part(g)
+				refuse(g)
 			}
 		},
-		Failed: func(g *Guest, _ bool, _ error) { part(g) },
+		Failed: func(g *Guest, _ bool, _ error) { refuse(g) },
 		Over:   func(*Guest) { over <- true },
 	})
 	c := visit(t, door)
@@ -149,13 +149,13 @@ func TestFailedGuestParts(t *testing.T) {
 	await(t, over)
 }
 
-// An upstream that was asked is hung up on when its client is parted with.
-func TestAskingGuestParts(t *testing.T) {
+// An upstream that was asked is hung up on when its client is refused.
+func TestAskingGuestIsRefused(t *testing.T) {
 	r := startGuests(t, Options{Loops: 1})
 	over := make(chan bool, 1)
 	door := r.receive(t, Reception{
 		Heard:    func(g *Guest) { r.askFrom(t, g, r.upstream()) },
-		Answered: func(g *Guest) { g.Part([]byte(lastWord), patience, 1<<20) },
+		Answered: func(g *Guest) { g.Refuse([]byte(lastWord), patience, 1<<20) },
 		Over:     func(*Guest) { over <- true },
 	})
 	c := visit(t, door)
@@ -229,7 +229,7 @@ func TestLateGuest(t *testing.T) {
 		},
 		Late: func(g *Guest) {
 			if said, _ := g.Tag.(string); said == "tell me" {
-				g.Part([]byte(lastWord), patience, 1<<20)
+				g.Refuse([]byte(lastWord), patience, 1<<20)
 			}
 		},
 		Over: func(g *Guest) {
@@ -279,8 +279,8 @@ func TestLateGuest(t *testing.T) {
 	late.gone()
 }
 
-// Guests that part, and those whose requests are not whole, are seen off by a stop.
-func TestStopMeetsPartingGuests(t *testing.T) {
+// Guests that were refused, and those whose requests are not whole, are seen off by a stop.
+func TestStopMeetsRefusedGuests(t *testing.T) {
 	r := startGuests(t, Options{Loops: 2})
 	const each = 6
 	over, heard := make(chan bool, 2*each), make(chan bool, 2*each)
@@ -290,8 +290,8 @@ func TestStopMeetsPartingGuests(t *testing.T) {
 			if err != nil {
 				t.Errorf("read: %v", err)
 			}
-			if said == "part" {
-				g.Part([]byte(lastWord), time.Hour, 1<<20)
+			if said == "refuse" {
+				g.Refuse([]byte(lastWord), time.Hour, 1<<20)
 			}
 			heard <- true
 		},
@@ -299,11 +299,11 @@ func TestStopMeetsPartingGuests(t *testing.T) {
 	})
 	var far []*peer
 	for range each {
-		for _, word := range []string{"part", "wait"} {
+		for _, word := range []string{"refuse", "wait"} {
 			c := visit(t, door)
 			c.send([]byte(word))
 			await(t, heard)
-			if word == "part" {
+			if word == "refuse" {
 				c.bytes([]byte(lastWord))
 				c.eof()
 			}
