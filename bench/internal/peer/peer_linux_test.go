@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -108,6 +109,19 @@ func TestStopOfAStoppedProcess(t *testing.T) {
 	if err := p.Alive(); err == nil {
 		t.Error("alive after Stop")
 	}
+}
+
+// A process that ends by itself leaves none of its group: nobody could end them later, when the group's number may be somebody else's.
+func TestEndLeavesNobody(t *testing.T) {
+	var said bytes.Buffer
+	p, err := launch("shell", "/bin/sh", []string{"-c", "sleep 1000 & echo ready"}, nil, &said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if how := p.Exit(); how != "" || said.String() != "ready\n" { // its output would still be open
+		t.Errorf("it has said %q and ended with %q", said.String(), how)
+	}
+	p.Stop()
 }
 
 func TestEarlyEnd(t *testing.T) {

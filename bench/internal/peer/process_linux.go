@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -47,10 +49,22 @@ func launch(name, path string, args, env []string, stdout io.Writer) (*Process, 
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go func() { // ends with the process, which Stop ends
+		p.clear()
 		p.err = p.cmd.Wait()
 		close(p.done)
 	}()
 	return p, nil
+}
+
+// clear waits for the end of the process and ends those who are left of its group, as long as nobody else can have the group's number:
+// until the process is waited for.
+func (p *Process) clear() {
+	for {
+		if err := unix.Waitid(unix.P_PID, p.PID(), nil, unix.WEXITED|unix.WNOWAIT, nil); err != unix.EINTR {
+			break
+		}
+	}
+	_ = syscall.Kill(-p.PID(), syscall.SIGKILL) // an error only says that nobody is left
 }
 
 // PID is the process at the root of the tree.
@@ -112,17 +126,19 @@ func (p *Process) exit() error {
 // Stop ends the process and its group, politely at first, and waits for it. Calling it twice is fine.
 func (p *Process) Stop() {
 	p.stop.Do(func() {
-		group := -p.PID()
-		_ = syscall.Kill(p.PID(), syscall.SIGTERM) // errors only say that it has gone
-		_ = syscall.Kill(group, syscall.SIGCONT)   // a stopped process could not act on it
+		if p.Signal(syscall.SIGTERM) != nil { // it has gone, and its group
+			<-p.done
+			return
+		}
+		_ = syscall.Kill(-p.PID(), syscall.SIGCONT) // a stopped process could not act on it
 		t := time.NewTimer(stopTimeout)
 		defer t.Stop()
 		select {
 		case <-p.done:
 		case <-t.C:
+			_ = syscall.Kill(-p.PID(), syscall.SIGKILL)
+			<-p.done
 		}
-		_ = syscall.Kill(group, syscall.SIGKILL)
-		<-p.done
 	})
 }
 
