@@ -8,6 +8,16 @@ import (
 	"time"
 )
 
+// wantsPassed holds a loop up until a session's message has passed, which must not wait
+// for so many others.
+func wantsPassed(t testing.TB, passed <-chan struct{}, others string) {
+	select {
+	case <-passed:
+	case <-time.After(patience):
+		t.Errorf("a session has waited for many %s", others)
+	}
+}
+
 // In a rush of guests, and of clients who want to become guests, a session does not
 // wait for all of them, although they were there before it.
 func TestSessionsComeFirst(t *testing.T) {
@@ -20,11 +30,7 @@ func TestSessionsComeFirst(t *testing.T) {
 			Come: func() time.Duration { come <- true; return time.Hour },
 			Heard: func(g *Guest) {
 				if heard++; heard == 3*guestBudget {
-					select {
-					case <-passed:
-					case <-time.After(patience):
-						t.Errorf("a session has waited for %d guests", heard)
-					}
+					wantsPassed(t, passed, "guests")
 				}
 				g.Close()
 				gone <- true
@@ -56,11 +62,7 @@ func TestSessionsComeFirst(t *testing.T) {
 		door := r.receive(t, Reception{
 			Come: func() time.Duration {
 				if come.Add(1) == 3*acceptBudget {
-					select {
-					case <-passed:
-					case <-time.After(patience):
-						t.Errorf("a session has waited for %d clients", come.Load())
-					}
+					wantsPassed(t, passed, "clients")
 				}
 				return time.Millisecond
 			},
@@ -92,11 +94,7 @@ func TestLateGuestsTakeTurns(t *testing.T) {
 		Come: func() time.Duration { come <- true; return allowed },
 		Late: func(*Guest) {
 			if late++; late == 3*guestBudget {
-				select {
-				case <-passed:
-				case <-time.After(patience):
-					t.Errorf("a session has waited for %d guests that were late", late)
-				}
+				wantsPassed(t, passed, "guests that were late")
 			}
 		},
 		Over: func(*Guest) { over <- true },
