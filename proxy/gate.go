@@ -100,7 +100,7 @@ func (g *gate) meet(peer netip.Addr) *clientConn {
 }
 
 // clientConn is the connection of a client until it is joined to an upstream.
-// The goroutine that serves it owns it.
+// Its loop owns it, or the goroutine that serves it.
 type clientConn struct {
 	net.Conn
 	proxy *Proxy

@@ -80,23 +80,23 @@ func TestRefusedGuestStays(t *testing.T) {
 // A guest that has no grace is closed with its last word.
 func TestGuestIsRefusedAtOnce(t *testing.T) {
 	r := startGuests(t, Options{Loops: 1})
-	door, over := make(chan bool, 1), make(chan bool, 1)
-	at := r.receive(t, Reception{
+	told, over := make(chan bool, 1), make(chan bool, 1)
+	door := r.receive(t, Reception{
 		Heard: func(g *Guest) {
 			if _, err := takeAll(g.Read, 64); err != nil {
 				t.Errorf("read: %v", err)
 			}
 			g.Refuse([]byte(lastWord), 0, 1<<20)
 			if len(over) == 0 {
-				t.Error("it is not over when Part returns")
+				t.Error("it is not over when Refuse returns")
 			}
-			door <- true
+			told <- true
 		},
 		Over: func(*Guest) { over <- true },
 	})
-	c := visit(t, at)
+	c := visit(t, door)
 	c.send([]byte("hello"))
-	await(t, door)
+	await(t, told)
 	c.bytes([]byte(lastWord))
 	c.eof()
 }
