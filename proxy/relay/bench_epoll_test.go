@@ -5,6 +5,9 @@ package relay
 import (
 	"bytes"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // BenchmarkScanning is the way of small messages through a session without the
@@ -31,6 +34,48 @@ func BenchmarkScanning(b *testing.B) {
 				s.data(client, p)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/messages, "ns/message")
+		})
+	}
+}
+
+// BenchmarkRest is what a loop costs to which something comes now and then: the
+// processor time of the process for each event, when it waits with the runtime's
+// poller, and when it waits by a system call.
+func BenchmarkRest(b *testing.B) {
+	for name, wait := range map[string]func(*resting) (int, error){
+		"poller":      func(r *resting) (int, error) { return r.wait(r.events, -1) },
+		"system_call": func(r *resting) (int, error) { return unix.EpollWait(r.epoll, r.events, -1) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			r := newResting(b, 1)
+			if name == "system_call" { // the poller would hear of each event, too
+				if err := r.watch(unix.EPOLL_CTL_DEL); err != nil {
+					b.Fatal(err)
+				}
+			}
+			var before, after unix.Rusage
+			if err := unix.Getrusage(unix.RUSAGE_SELF, &before); err != nil {
+				b.Fatal(err)
+			}
+			over := make(chan struct{})
+			go func() {
+				defer close(over)
+				for range b.N {
+					time.Sleep(20 * time.Millisecond)
+					r.ring(0)
+				}
+			}()
+			for range b.N {
+				if n, err := wait(r); n != 1 || err != nil {
+					b.Fatalf("%d events, %v", n, err)
+				}
+			}
+			<-over
+			if err := unix.Getrusage(unix.RUSAGE_SELF, &after); err != nil {
+				b.Fatal(err)
+			}
+			used := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
+			b.ReportMetric(float64(used)/float64(b.N)/1e3, "cpu-µs/event")
 		})
 	}
 }

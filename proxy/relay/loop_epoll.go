@@ -4,7 +4,6 @@ package relay
 
 import (
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -25,9 +24,6 @@ const (
 	eventBatch = 256
 	// sweepSlices spreads the visits of a sweep over its period.
 	sweepSlices = 8
-	// shortWait is how long, in ms, a loop waits for events before it tells the
-	// scheduler that it is waiting.
-	shortWait = 2
 )
 
 // loop owns an epoll set and the sessions whose sockets are in it. All fields
@@ -35,6 +31,7 @@ const (
 type loop struct {
 	relay *Relay
 	epoll int
+	rest  *rest
 
 	// Mailbox: guarded by mu.
 	mu      sync.Mutex
@@ -97,7 +94,13 @@ func newLoop(r *Relay) (*loop, error) {
 		unix.Close(epoll)
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	l := &loop{relay: r, epoll: epoll, bell: bell, parked: make(map[int32]*conn)}
+	rest, err := newRest(epoll)
+	if err != nil {
+		unix.Close(bell)
+		unix.Close(epoll)
+		return nil, err
+	}
+	l := &loop{relay: r, epoll: epoll, rest: rest, bell: bell, parked: make(map[int32]*conn)}
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET&0xffffffff, Fd: int32(bell)}
 	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, bell, &ev); err != nil {
 		l.closeFiles()
@@ -108,16 +111,12 @@ func newLoop(r *Relay) (*loop, error) {
 
 func (l *loop) closeFiles() {
 	unix.Close(l.bell)
+	l.rest.close()
 	unix.Close(l.epoll)
 }
 
-// run turns the loop until it is told to stop and has released every session. It
-// keeps a thread for that: the scheduler would carry the loop from thread to
-// thread, and on a busy machine each of them has to wait for its turn again, while
-// all sessions wait with it. BenchmarkRelay does not show it; bench's relay does.
+// run turns the loop until it is told to stop and has released every session.
 func (l *loop) run() error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	l.buffer = make([]byte, headroom+readSize)
 	events := make([]unix.EpollEvent, eventBatch)
 	defer l.closeFiles()
@@ -270,8 +269,7 @@ func (l *loop) pump(s *session, from side) {
 // wait returns the next events. It does not wait while there is work left.
 func (l *loop) wait(events []unix.EpollEvent) (int, error) {
 	if len(l.again)+len(l.surveys)+len(l.queued) > 0 || l.overdue {
-		n, _ := rawPoll(l.epoll, events, 0)
-		return n, nil
+		return l.rest.poll(events)
 	}
 	l.asleep.Store(true)
 	defer l.asleep.Store(false)
@@ -281,25 +279,7 @@ func (l *loop) wait(events []unix.EpollEvent) (int, error) {
 	if waiting {
 		return 0, nil
 	}
-	// At first the scheduler is not told: on a busy loop the next event is near,
-	// and giving the processor up and getting it back costs more than the wait.
-	due := l.untilDue()
-	short := shortWait
-	if due >= 0 {
-		short = min(short, due)
-	}
-	n, errno := rawPoll(l.epoll, events, short)
-	if n > 0 || short == due || errno == unix.EINTR { // a signal may be the scheduler's word
-		return n, nil
-	}
-	if errno != 0 {
-		return 0, os.NewSyscallError("epoll_wait", errno)
-	}
-	n, err := unix.EpollWait(l.epoll, events, due)
-	if err != nil && err != unix.EINTR {
-		return 0, os.NewSyscallError("epoll_wait", err)
-	}
-	return max(n, 0), nil
+	return l.rest.wait(events, l.untilDue())
 }
 
 // release closes both sockets and takes s out of the loop.
