@@ -7,8 +7,8 @@ import "time"
 // there is no more room.
 const filesReserved = 128
 
-// filesPerLoop are what one event loop holds: its epoll set, its bell and a pipe.
-const filesPerLoop = 4
+// filesPerLoop are what one event loop holds: its epoll set, its gate, its bell and a pipe.
+const filesPerLoop = 5
 
 // files bounds the descriptors that clients may use. A session holds two: its
 // own and its upstream's. Between limit and most are those who are told that

@@ -34,6 +34,9 @@ func (l *loop) keepTime() {
 		}
 		l.sweepPos--
 		l.sessions[l.sweepPos].visit(l.clock)
+		if l.sweepPos%16 == 0 { // most visits find nothing to do
+			l.rest.did()
+		}
 	}
 }
 
@@ -117,6 +120,7 @@ func (e *expiries) expire(now int64) {
 		e.head++
 		if x.session.phase == x.phase {
 			x.session.expire()
+			x.session.loop.rest.did()
 		}
 	}
 	if e.head == len(e.queue) {

@@ -136,6 +136,7 @@ func (l *loop) run() error {
 		for i := range events[:n] {
 			if ev := &events[i]; ev.Fd != int32(l.bell) {
 				l.event(int(ev.Fd), ev.Events)
+				l.rest.did()
 			}
 		}
 		for _, r := range l.take(&l.again) {
@@ -269,7 +270,7 @@ func (l *loop) pump(s *session, from side) {
 // wait returns the next events. It does not wait while there is work left.
 func (l *loop) wait(events []unix.EpollEvent) (int, error) {
 	if len(l.again)+len(l.surveys)+len(l.queued) > 0 || l.overdue {
-		return l.rest.poll(events)
+		return l.rest.poll(events, l.clock)
 	}
 	l.asleep.Store(true)
 	defer l.asleep.Store(false)
@@ -279,7 +280,7 @@ func (l *loop) wait(events []unix.EpollEvent) (int, error) {
 	if waiting {
 		return 0, nil
 	}
-	return l.rest.wait(events, l.untilDue())
+	return l.rest.wait(events, l.untilDue(), l.clock)
 }
 
 // release closes both sockets and takes s out of the loop.

@@ -65,6 +65,7 @@ func (l *loop) obey() {
 	l.orders = nil
 	l.mu.Unlock()
 	for _, o := range orders {
+		l.rest.did()
 		switch o.kind {
 		case adopt:
 			l.adopt(&o)
@@ -76,6 +77,7 @@ func (l *loop) obey() {
 		case closeEvery:
 			for _, s := range append([]*session(nil), l.sessions...) {
 				s.ask(Asked, o.code, o.reason)
+				l.rest.did()
 			}
 		case look:
 			l.surveys = append(l.surveys, o.survey)
