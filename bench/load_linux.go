@@ -47,6 +47,7 @@ func loadCommand() *cobra.Command {
 	f.IntVar(&o.Opening, "opening", 64, "handshakes under way at a time")
 	f.IntVar(&o.Size, "size", 125, "payload of a message in bytes")
 	f.IntVar(&o.Loops, "loops", 1, "threads")
+	f.DurationVar(&o.Every, "every", 0, "between two messages of a session (relay); 0 = the next one begins with the answer")
 	f.DurationVar(&o.Warmup, "warmup", 500*time.Millisecond, "before the measured interval (relay, handshakes)")
 	f.DurationVar(&o.Duration, "duration", 5*time.Second, "measured interval (relay, handshakes)")
 	f.IntVar(&o.Count, "count", 0, "end after this many handshakes; 0 = after the duration")

@@ -26,11 +26,11 @@ func slowExperiment() experiment {
 		tools: []string{peer.SlowHTTPTest},
 		flags: func(cmd *cobra.Command) {
 			cmd.Flags().IntVar(&sessions, "sessions", 0, "sessions; 0 = 1000, with --quick 100")
-			cmd.Flags().IntVar(&slow, "slow", 0, "slow connections of an attack; 0 = 1000, with --quick 100")
+			cmd.Flags().IntVar(&slow, "slow", 0, "slow connections of an attack; 0 = 600, with --quick 100")
 			cmd.Flags().StringVar(&only, "only", "", "only the attacks whose name this regular expression matches, such as \"header\" or \"ws$\"")
 		},
 		run: func(ctx context.Context, m *measurement) error {
-			g := trial.Siege{Sessions: 1000, Every: 500 * time.Millisecond, Size: 125, Slow: 1000, Rate: 300, Deadline: 3 * time.Second, Rounds: 5}
+			g := trial.Siege{Sessions: 1000, Every: 500 * time.Millisecond, Size: 125, Slow: 600, Rate: 100, Deadline: 3 * time.Second, Rounds: 5}
 			if m.quick {
 				g = trial.Siege{Sessions: 100, Every: 200 * time.Millisecond, Size: 125, Slow: 100, Rate: 200, Deadline: time.Second, Rounds: 1, Brief: true}
 			}

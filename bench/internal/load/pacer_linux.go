@@ -1,25 +1,37 @@
 package load
 
-import "time"
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+)
 
-// pacer says when the messages of a loop begin, if the run has a pace: its sessions in turn, with equal gaps. The moments do not
-// depend on the answers, so a router that is slow for a while is asked as much as one that is not.
+// pacer says when the messages of a loop begin, if the run has a pace: its sessions in turn, each at a moment of its own that was drawn by
+// lot, and again after Options.Every. With equal gaps all that the moments of two loops, or those of somebody else who goes by a clock, have
+// to do with each other would be the same for a whole run, and another in the next one. The moments do not depend on the answers, so a
+// router that is slow for a while is asked as much as one that is not.
 type pacer struct {
-	turn int           // slot of the session whose turn is next
-	next time.Duration // when that is; 0 while there is no pace
-	gap  time.Duration // between two turns
+	moments []time.Duration // by slot, since the begin of the round; nil while there is no pace
+	round   time.Duration   // begin of the round
+	turn    int             // slot of the session whose turn is next
 }
 
-func (p *pacer) paced() bool { return p.next > 0 }
+func (p *pacer) paced() bool { return p.moments != nil }
 
-// startPace begins with the first session's turn.
+// next is when the next turn is.
+func (p *pacer) next() time.Duration { return p.round + p.moments[p.turn] }
+
+// startPace begins the first round.
 func (l *loop) startPace() {
-	every := l.run.opts.Every
-	l.gap = max(every/time.Duration(len(l.conns)), 1)
-	l.next = l.now() + l.gap
+	l.round = l.now()
+	l.moments = make([]time.Duration, len(l.conns))
+	for i := range l.moments {
+		l.moments[i] = rand.N(l.run.opts.Every)
+	}
+	slices.Sort(l.moments)
 	for slot, c := range l.conns {
 		if c != nil {
-			c.due = l.next + time.Duration(slot)*l.gap
+			c.due = l.round + l.moments[slot]
 		}
 	}
 }
@@ -29,20 +41,18 @@ func (l *loop) untilDue() time.Duration {
 	if !l.paced() {
 		return sweepEvery
 	}
-	return min(sweepEvery, l.next-l.now())
+	return min(sweepEvery, l.next()-l.now())
 }
 
 // sendDue begins the messages whose time has come, but for those of sessions that still wait for an answer.
 func (l *loop) sendDue() {
-	for l.paced() && l.err == nil && l.next <= l.now() {
-		if c := l.conns[l.turn]; c != nil && !c.flying && c.due <= l.next {
+	for l.paced() && l.err == nil && l.next() <= l.now() {
+		if c := l.conns[l.turn]; c != nil && !c.flying && c.due <= l.next() {
 			c.due += l.run.opts.Every
 			l.send(c)
 		}
-		l.next += l.gap
 		if l.turn++; l.turn == len(l.conns) {
-			// The rounding of the gap shall not add up.
-			l.turn, l.next = 0, l.next+l.run.opts.Every-l.gap*time.Duration(len(l.conns))
+			l.turn, l.round = 0, l.round+l.run.opts.Every
 		}
 	}
 }

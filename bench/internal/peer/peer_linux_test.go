@@ -3,6 +3,7 @@ package peer
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -82,19 +83,48 @@ func TestTool(t *testing.T) {
 		}
 	}
 	t.Setenv("PATH", dir)
-	p, err := StartTool("lasting")
+	tool, err := StartTool("lasting")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.Stop()
-	if attr, err := unix.SchedGetAttr(p.PID(), 0); err != nil || attr.Policy != unix.SCHED_IDLE {
+	defer tool.Stop()
+	pid := tool.process.PID()
+	if attr, err := unix.SchedGetAttr(pid, 0); err != nil || attr.Policy != unix.SCHED_IDLE {
 		t.Errorf("scheduled as %+v, %v", attr, err)
+	}
+	// It is stopped and continued, again and again.
+	seen := map[bool]int{}
+	for deadline := time.Now().Add(time.Minute); seen[true] < 3 || seen[false] < 3; runtime.Gosched() {
+		seen[stopped(t, pid)]++
+		if time.Now().After(deadline) {
+			t.Fatalf("stopped in %d looks, and not in %d", seen[true], seen[false])
+		}
+	}
+	tool.Freeze()
+	for deadline := time.Now().Add(time.Minute); !stopped(t, pid); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("not stopped by Freeze")
+		}
+	}
+	tool.Stop()
+	if tool.process.Alive() == nil {
+		t.Error("alive after Stop")
 	}
 	if p, err := StartTool("brief"); err == nil { // it may be gone before anybody can say anything to it
 		p.Stop()
 	} else {
 		t.Error(err)
 	}
+}
+
+// stopped reports whether a process is.
+func stopped(t *testing.T, pid int) bool {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(stat), ") T ")
 }
 
 func TestStopOfAStoppedProcess(t *testing.T) {

@@ -10,10 +10,11 @@ import (
 
 // Socket is one end of a TCP connection.
 type Socket struct {
-	// Peer is the port of the other end.
+	// Peer is the port of the other end. One that comes later may have it, too.
 	Peer int
-	// Owned is whether a process has it. If not, it is only the kernel that still has something to do for it.
-	Owned bool
+	// Inode is the number of the file that a process has it as, and no other socket's. It is 0 if none has: then it is only the kernel that
+	// still has something to do for it.
+	Inode uint32
 }
 
 // Sizes in bytes, and places in messages, of sock_diag(7). Whatever is not a port there is in the byte order of this machine.
@@ -105,7 +106,7 @@ func parseSockets(b []byte, found *[]Socket) (more bool, err error) {
 			if len(body) < answerSize {
 				return false, fmt.Errorf("socket of %d bytes", len(body))
 			}
-			*found = append(*found, Socket{Peer: int(binary.BigEndian.Uint16(body[peerAt:])), Owned: native.Uint32(body[inodeAt:]) != 0})
+			*found = append(*found, Socket{Peer: int(binary.BigEndian.Uint16(body[peerAt:])), Inode: native.Uint32(body[inodeAt:])})
 		}
 		b = b[min((size+unix.NLMSG_ALIGNTO-1)&^(unix.NLMSG_ALIGNTO-1), len(b)):]
 	}

@@ -38,8 +38,8 @@ func TestParseSockets(t *testing.T) {
 		more bool
 		err  bool
 	}{
-		{"several", slices.Concat(socket(1024, 100), socket(1025, 0)), []Socket{{Peer: 1024, Owned: true}, {Peer: 1025}}, true, false},
-		{"the end", slices.Concat(socket(1024, 100), message(unix.NLMSG_DONE, 0, 0, 0, 0)), []Socket{{Peer: 1024, Owned: true}}, false, false},
+		{"several", slices.Concat(socket(1024, 100), socket(1025, 0)), []Socket{{Peer: 1024, Inode: 100}, {Peer: 1025}}, true, false},
+		{"the end", slices.Concat(socket(1024, 100), message(unix.NLMSG_DONE, 0, 0, 0, 0)), []Socket{{Peer: 1024, Inode: 100}}, false, false},
 		{"an odd size", slices.Concat(message(unix.NLMSG_NOOP, 1), socket(1024, 0)), []Socket{{Peer: 1024}}, true, false},
 		{"an error", message(unix.NLMSG_ERROR, binary.NativeEndian.AppendUint32(nil, uint32(fault))...), nil, false, true},
 		{"a short error", message(unix.NLMSG_ERROR), nil, false, true},
@@ -77,7 +77,13 @@ func TestSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	port := ln.Addr().(*net.TCPAddr).Port
-	want := []Socket{{Peer: c.LocalAddr().(*net.TCPAddr).Port, Owned: true}}
+	var file unix.Stat_t
+	if raw, err := s.(*net.TCPConn).SyscallConn(); err != nil {
+		t.Fatal(err)
+	} else if err := raw.Control(func(fd uintptr) { err = unix.Fstat(int(fd), &file) }); err != nil {
+		t.Fatal(err)
+	}
+	want := []Socket{{Peer: c.LocalAddr().(*net.TCPAddr).Port, Inode: uint32(file.Ino)}}
 	got, err := Sockets(port)
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
@@ -89,7 +95,7 @@ func TestSockets(t *testing.T) {
 	for deadline := time.Now().Add(time.Minute); ; {
 		// The other side does not close: the kernel has something to do for it still.
 		got, err := Sockets(port)
-		if err != nil || len(got) == 1 && !got[0].Owned {
+		if err != nil || len(got) == 1 && got[0].Inode == 0 {
 			break
 		}
 		if time.Now().After(deadline) {

@@ -11,11 +11,11 @@ import (
 )
 
 func TestComings(t *testing.T) {
-	c := comings{known: map[int]bool{1: true, 2: true}, lives: make(map[int]*lifetime)}
+	c := comings{known: map[uint32]bool{1: true, 2: true}, lives: make(map[uint32]*lifetime)}
 	const every = 250 * ms
-	for i, ports := range [][]int{{1, 2}, {1, 2, 10}, {1, 10, 11, 12}, {1, 11}, {1, 11}, {1}} {
+	for i, inodes := range [][]uint32{{1, 2}, {1, 2, 10}, {1, 10, 11, 12}, {1, 11}, {1, 11}, {1}} {
 		want := []int{0, 1, 3, 1, 1, 0}[i]
-		if n := c.look(time.Duration(i)*every, ports); n != want {
+		if n := c.look(time.Duration(i)*every, inodes); n != want {
 			t.Errorf("look %d: %d slow ones, want %d", i, n, want)
 		}
 	}
@@ -28,7 +28,7 @@ func TestComings(t *testing.T) {
 	if n := got.Arrived(); n != 7 {
 		t.Errorf("%d arrived, want 7: most were gone before anybody looked", n)
 	}
-	c.look(6*every, []int{1, 99})
+	c.look(6*every, []uint32{1, 99})
 	if c.sumUp(&got, every); got.Left != 1 {
 		t.Errorf("%d left, want 1", got.Left)
 	}

@@ -69,25 +69,25 @@ func (s SlowSample) Arrived() int { return max(s.Opened, s.Refused) }
 
 // comings is how the slow connections come and go, as they are seen from outside.
 type comings struct {
-	known map[int]bool      // ports of those that were there before
-	lives map[int]*lifetime // of the others, by port
+	known map[uint32]bool      // inodes of those that were there before
+	lives map[uint32]*lifetime // of the others, by inode
 	alive []int
 }
 
 type lifetime struct{ first, last time.Duration }
 
-// look notes which ports the router has connections to, at a moment, and returns how many of them are slow ones.
-func (c *comings) look(at time.Duration, ports []int) int {
+// look notes which connections the router has at a moment, and returns how many of them are slow ones.
+func (c *comings) look(at time.Duration, inodes []uint32) int {
 	n := 0
-	for _, port := range ports {
-		if c.known[port] {
+	for _, inode := range inodes {
+		if c.known[inode] {
 			continue
 		}
 		n++
-		if l, ok := c.lives[port]; ok {
+		if l, ok := c.lives[inode]; ok {
 			l.last = at
 		} else {
-			c.lives[port] = &lifetime{at, at}
+			c.lives[inode] = &lifetime{at, at}
 		}
 	}
 	c.alive = append(c.alive, n)

@@ -183,7 +183,7 @@ func (g Siege) sample(ctx context.Context, s, victim *stage, a *authority.Author
 
 // watch is an attack, if there is one, and the looks at what becomes of it. Without an attack it looks all the same: that costs something.
 type watch struct {
-	tool   *peer.Process
+	tool   *peer.Tool
 	cancel context.CancelFunc
 	leave  chan struct{} // closed when only those that are there still matter
 	ended  chan struct{}
@@ -193,14 +193,14 @@ type watch struct {
 
 // watch starts both. The caller must call stop.
 func (g Siege) watch(ctx context.Context, port int, args []string, url string) (*watch, error) {
-	w := &watch{leave: make(chan struct{}), ended: make(chan struct{}), seen: comings{known: make(map[int]bool), lives: make(map[int]*lifetime)}}
+	w := &watch{leave: make(chan struct{}), ended: make(chan struct{}), seen: comings{known: make(map[uint32]bool), lives: make(map[uint32]*lifetime)}}
 	for range firstLooks {
 		before, err := procstat.Sockets(port)
 		if err != nil {
 			return nil, err
 		}
 		for _, s := range before {
-			w.seen.known[s.Peer] = true
+			w.seen.known[s.Inode] = true
 		}
 	}
 	if args != nil {
@@ -239,21 +239,25 @@ func (w *watch) look(ctx context.Context, port int, most time.Duration) error {
 		if err != nil {
 			return err
 		}
-		var ports []int
+		var inodes []uint32
 		for _, s := range sockets {
-			if s.Owned {
-				ports = append(ports, s.Peer)
+			if s.Inode != 0 {
+				inodes = append(inodes, s.Inode)
 			}
 		}
 		now := time.Since(begun)
-		if there := w.seen.look(now, ports); until > 0 && (there == 0 || now > until) {
+		if there := w.seen.look(now, inodes); until > 0 && (there == 0 || now > until) {
 			return nil
 		}
 	}
 }
 
-// finish waits until none of the slow connections is there any more, and ends both. The error is that of the looks.
+// finish lets the attacker do nothing more, waits until none of the slow connections is there any more, and ends both. The error is that of
+// the looks.
 func (w *watch) finish() error {
+	if w.tool != nil {
+		w.tool.Freeze()
+	}
 	close(w.leave)
 	<-w.ended
 	return w.stop()
