@@ -83,7 +83,7 @@ func TestSlow(t *testing.T) {
 		"seen later": {afresh(siege, func(r *trial.Slow) { r.Attacks[0].Rounds[1].Attack.Opened = 3 }), ""},
 	})
 	few := siege()
-	few.Attacks[0].Rounds[1].Attack.Opened, few.Attacks[0].Rounds[1].Attack.Refused = 49, 3
+	few.Attacks[0].Rounds[1].Attack.Opened, few.Attacks[0].Rounds[1].Attack.Refused = 32, 3
 	for i, v := range JudgeSlow(few) {
 		if v.Judged != (i >= 3) {
 			t.Errorf("with an attack that hardly arrived: %v", v)

@@ -75,7 +75,7 @@ func JudgeSlow(r trial.Slow) []Verdict {
 			"longest %.2f s of %.2f s, %d left", longest, bound, left)
 		c.add(grown <= maxSlowMemory, fmt.Sprintf("%s: at most %d KiB of memory for each", name, maxSlowMemory>>10), "%.1f KiB", grown/(1<<10))
 		for i := range c.all[from:] {
-			if v := &c.all[from+i]; least < r.Slow/2 || len(a.Rounds) == 0 {
+			if v := &c.all[from+i]; least < r.Slow/3 || len(a.Rounds) == 0 {
 				v.Judged, v.Holds = false, false
 				v.Finding += fmt.Sprintf("; only %d of %d slow connections arrived in one round", least, r.Slow)
 			}
