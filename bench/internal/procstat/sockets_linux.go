@@ -10,8 +10,6 @@ import (
 
 // Socket is one end of a TCP connection.
 type Socket struct {
-	// Peer is the port of the other end. One that comes later may have it, too.
-	Peer int
 	// Inode is the number of the file that a process has it as, and no other socket's. It is 0 if none has: then it is only the kernel that
 	// still has something to do for it.
 	Inode uint32
@@ -21,7 +19,6 @@ type Socket struct {
 const (
 	requestSize = unix.SizeofNlMsghdr + 56
 	answerSize  = 72
-	peerAt      = 6
 	inodeAt     = 68
 )
 
@@ -106,7 +103,7 @@ func parseSockets(b []byte, found *[]Socket) (more bool, err error) {
 			if len(body) < answerSize {
 				return false, fmt.Errorf("socket of %d bytes", len(body))
 			}
-			*found = append(*found, Socket{Peer: int(binary.BigEndian.Uint16(body[peerAt:])), Inode: native.Uint32(body[inodeAt:])})
+			*found = append(*found, Socket{Inode: native.Uint32(body[inodeAt:])})
 		}
 		b = b[min((size+unix.NLMSG_ALIGNTO-1)&^(unix.NLMSG_ALIGNTO-1), len(b)):]
 	}
