@@ -21,8 +21,8 @@ const (
 	nearWaits  = 8
 	nearWait   = 200 * time.Microsecond
 	manyPieces = 16
-	// longTurn and longBusy, in ms, say when the runtime's monitor has to know that
-	// the loop is busy: a turn has more pieces, or it is busy for longer.
+	// longTurn, in pieces of work, and longBusy, in ms, say when the runtime's
+	// monitor has to know that the loop is busy.
 	longTurn = 256
 	longBusy = 10
 )
@@ -144,7 +144,8 @@ func (r *rest) poll(events []unix.EpollEvent, now int64) (int, error) {
 	return n, nil
 }
 
-// did counts a piece of work: an event, an order, a session that is visited.
+// did counts a piece of work of this turn, of some 10 µs as a rule: an event, an
+// order, a session that is closed.
 func (r *rest) did() {
 	r.pieces++
 	switch r.pieces {
