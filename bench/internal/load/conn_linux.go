@@ -145,17 +145,15 @@ func (l *loop) established(c *conn) bool {
 	l.opened++
 	if l.run.mode != handshakes {
 		if l.phase == opening && l.run.mode == idle {
-			l.latency.Record(l.now() - c.since)
-			l.done++
+			l.parts[0].count(l.now() - c.since)
 		}
 		if l.opened == l.sessions {
 			l.reached()
 		}
 		return true
 	}
-	if l.phase == measuring {
-		l.latency.Record(l.now() - c.since)
-		l.done++
+	if part := l.part(); part != nil {
+		part.count(l.now() - c.since)
 		if l.run.left.Add(-1) == 0 {
 			l.reached()
 		}
@@ -256,9 +254,8 @@ func (l *loop) finished(c *conn) bool {
 		return false
 	}
 	now := l.now()
-	if l.phase == measuring {
-		l.done++
-		l.latency.Record(now - c.from)
+	if part := l.part(); part != nil {
+		part.count(now - c.from)
 	}
 	c.flying, c.begun = false, false
 	l.waiting--

@@ -95,6 +95,42 @@ func TestRelay(t *testing.T) {
 	}
 }
 
+// Each interval counts by itself, between its calls of Begin and End.
+func TestSeries(t *testing.T) {
+	const intervals = 3
+	var calls []string
+	o := Options{Target: serve(t), Connections: 4, Loops: 2, Every: 5 * time.Millisecond, Duration: 100 * time.Millisecond}
+	o.Begin = func() error { calls = append(calls, "begin"); return nil }
+	o.End = func() error {
+		calls = append(calls, "end")
+		time.Sleep(100 * time.Millisecond) // what is sent now belongs to no interval
+		return nil
+	}
+	var got []Result
+	untilEnough(o.Duration, func(interval time.Duration) bool {
+		calls, o.Duration = nil, interval
+		var err error
+		if got, err = Series(t.Context(), o, intervals); err != nil {
+			t.Fatal(err)
+		}
+		return !slices.ContainsFunc(got, func(r Result) bool { return r.Done == 0 })
+	})
+	if s := strings.Join(calls, " "); s != "begin end begin end begin end" || len(got) != intervals {
+		t.Fatalf("calls %q, %d results", s, len(got))
+	}
+	for i, r := range got {
+		// A message may have begun before the interval: one for each session, and those that were late.
+		most := int64(r.Seconds/o.Every.Seconds()+2) * int64(o.Connections)
+		if r.Done == 0 || r.Done > most || r.Latency.Max == 0 || r.Errors.Total() != 0 || r.Seconds < o.Duration.Seconds() {
+			t.Errorf("interval %d: %+v, want at most %d", i, r, most)
+		}
+	}
+	o.End = func() error { return io.EOF }
+	if got, err := Series(t.Context(), o, intervals); !errors.Is(err, io.EOF) || got != nil {
+		t.Errorf("an error of End: %v, %v", got, err)
+	}
+}
+
 // To open a session is no round trip.
 func TestOpeningIsNotCounted(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

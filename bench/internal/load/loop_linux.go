@@ -45,18 +45,40 @@ type loop struct {
 	message message
 	request upgrade.Request
 
-	done    int64
-	errors  Errors
-	latency *latency.Histogram
+	parts  []part
+	errors Errors
 	pacer
-	cpu time.Duration // at first the reading at the begin of the interval, then the difference
-	err error         // what made the loop give up
+	err error // what made the loop give up
+}
+
+// part is what is counted in one interval.
+type part struct {
+	done    int64
+	latency *latency.Histogram
+	cpu     time.Duration // at first the reading at the begin of the interval, then the difference
+}
+
+func (p *part) count(took time.Duration) {
+	p.done++
+	p.latency.Record(took)
+}
+
+// part returns where to count in this phase, nil if nothing is counted.
+func (l *loop) part() *part {
+	if i, counted := l.phase.interval(); counted {
+		return &l.parts[i]
+	}
+	return nil
 }
 
 func newLoop(r *run, target netip.AddrPort, sessions, width, number int) (*loop, error) {
 	p, err := epoll.New(256)
 	if err != nil {
 		return nil, err
+	}
+	parts := make([]part, r.parts)
+	for i := range parts {
+		parts[i].latency = latency.New()
 	}
 	return &loop{
 		run:      r,
@@ -68,7 +90,7 @@ func newLoop(r *run, target netip.AddrPort, sessions, width, number int) (*loop,
 		buf:      make([]byte, readBuffer),
 		message:  newMessage(r.opts.Size, number),
 		request:  upgrade.NewRequest(target.String(), r.opts.Path),
-		latency:  latency.New(),
+		parts:    parts,
 	}, nil
 }
 
@@ -110,7 +132,13 @@ func (l *loop) work() error {
 // change enters phase p. Phases may have been skipped: what they begin is done all the same.
 func (l *loop) change(p phase) {
 	was := l.phase
+	if part := l.part(); part != nil {
+		part.cpu = threadTime() - part.cpu
+	}
 	l.phase, l.told = p, false
+	if part := l.part(); part != nil {
+		part.cpu = threadTime()
+	}
 	switch {
 	case was >= running || p < running || p == ending || l.run.mode == handshakes:
 	case l.run.opts.Every > 0 && l.run.mode == relay:
@@ -123,12 +151,6 @@ func (l *loop) change(p phase) {
 		}
 		l.settled()
 	}
-	if was < measuring && p >= measuring {
-		l.cpu = threadTime()
-	}
-	if was <= measuring && p > measuring {
-		l.cpu = threadTime() - l.cpu
-	}
 	if p == ending && l.run.mode == relay {
 		// A message older than the whole interval will not come back; younger ones are simply not counted. In an
 		// interval below a second, a slow machine alone could make a message that old.
@@ -139,7 +161,7 @@ func (l *loop) change(p phase) {
 // fill begins handshakes until as many as allowed are under way.
 func (l *loop) fill() {
 	switch {
-	case l.run.mode == handshakes && (l.phase < running || l.phase > measuring):
+	case l.run.mode == handshakes && l.phase != running && l.part() == nil:
 		return
 	case l.run.mode != handshakes && l.phase != opening:
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,13 +16,24 @@ import (
 type phase int32
 
 const (
-	opening   phase = iota // Relay and Idle: sessions are opened
-	holding                // Relay and Idle: all are open, nothing is sent
-	running                // the load is on
-	measuring              // the same, counted
-	cooling                // the load is still on, but no longer counted, while End looks at the other side
-	ending
+	opening phase = iota // Relay and Idle: sessions are opened
+	holding              // Relay and Idle: all are open, nothing is sent
+	running              // the load is on
+	// Then measuring and cooling take turns, for each interval.
+	ending phase = math.MaxInt32
 )
+
+// measuring is the phase in which the load is counted for an interval, from 0.
+func measuring(interval int) phase { return running + 1 + phase(2*interval) }
+
+// cooling is the phase behind it: the load is still on, but no longer counted, while End looks at the other side.
+func cooling(interval int) phase { return measuring(interval) + 1 }
+
+// interval returns which interval is counted in p, if one is.
+func (p phase) interval() (number int, counted bool) {
+	number = int(p - measuring(0))
+	return number / 2, p != ending && number >= 0 && number%2 == 0
+}
 
 type mode int
 
@@ -35,6 +47,7 @@ const (
 type run struct {
 	opts  Options
 	mode  mode
+	parts int // intervals that are counted
 	phase atomic.Int32
 	loops []*loop
 	left  atomic.Int64 // handshakes still to count, if Options.Count is set
@@ -48,9 +61,15 @@ type run struct {
 // Relay opens the sessions, keeps one message in flight on each, and measures for the given interval. Refused sessions
 // and errors of the load itself are returned; everything else that goes wrong is in Result.Errors.
 func Relay(ctx context.Context, o Options) (Result, error) {
-	return start(ctx, o, relay, func(ctx context.Context, r *run) (time.Duration, error) {
+	return first(Series(ctx, o, 1))
+}
+
+// Series is Relay with several intervals, one after the other, so that they can be compared: the sessions are the same. Each has its
+// warm-up, and its call of Begin and of End. Result.Errors are those of the whole run.
+func Series(ctx context.Context, o Options, intervals int) ([]Result, error) {
+	return start(ctx, o, relay, intervals, func(ctx context.Context, r *run) ([]time.Duration, error) {
 		if err := r.await(ctx); err != nil {
-			return 0, err
+			return nil, err
 		}
 		r.enter(running)
 		return r.measure(ctx)
@@ -60,38 +79,46 @@ func Relay(ctx context.Context, o Options) (Result, error) {
 // Handshakes opens sessions, Options.Opening at a time, resets each as soon as its 101 answer is checked, and counts them
 // for the given interval.
 func Handshakes(ctx context.Context, o Options) (Result, error) {
-	return start(ctx, o, handshakes, func(ctx context.Context, r *run) (time.Duration, error) {
+	return first(start(ctx, o, handshakes, 1, func(ctx context.Context, r *run) ([]time.Duration, error) {
 		r.enter(running)
 		return r.measure(ctx)
-	})
+	}))
 }
 
 // Idle opens the sessions, calls hold while they rest, then checks each with one message. Result describes the opening.
 // hold's error ends the run and is returned.
 func Idle(ctx context.Context, o Options, hold func(context.Context) error) (Result, error) {
-	return start(ctx, o, idle, func(ctx context.Context, r *run) (time.Duration, error) {
+	return first(start(ctx, o, idle, 1, func(ctx context.Context, r *run) ([]time.Duration, error) {
 		begun := time.Now()
 		if err := r.await(ctx); err != nil {
-			return 0, err
+			return nil, err
 		}
 		took := time.Since(begun)
 		r.enter(holding)
 		if err := hold(ctx); err != nil {
-			return 0, err
+			return nil, err
 		}
 		r.enter(running)
-		return took, r.await(ctx)
-	})
+		return []time.Duration{took}, r.await(ctx)
+	}))
+}
+
+// first is the result of a run with one interval.
+func first(all []Result, err error) (Result, error) {
+	if err != nil {
+		return Result{}, err
+	}
+	return all[0], nil
 }
 
 // start makes the loops, lets script move them through the phases, and collects what they counted. script returns the
-// length of the measured interval.
-func start(ctx context.Context, o Options, m mode, script func(context.Context, *run) (time.Duration, error)) (Result, error) {
+// lengths of the measured intervals.
+func start(ctx context.Context, o Options, m mode, parts int, script func(context.Context, *run) ([]time.Duration, error)) ([]Result, error) {
 	o, target, err := o.withDefaults()
 	if err != nil {
-		return Result{}, fmt.Errorf("load options: %w", err)
+		return nil, fmt.Errorf("load options: %w", err)
 	}
-	r := &run{opts: o, mode: m, ended: make(chan struct{})}
+	r := &run{opts: o, mode: m, parts: parts, ended: make(chan struct{})}
 	r.left.Store(int64(o.Count))
 	n := min(o.Loops, o.Opening)
 	if m != handshakes {
@@ -105,7 +132,7 @@ func start(ctx context.Context, o Options, m mode, script func(context.Context, 
 			for _, l := range r.loops {
 				l.close()
 			}
-			return Result{}, err
+			return nil, err
 		}
 		r.loops = append(r.loops, l)
 	}
@@ -120,13 +147,17 @@ func start(ctx context.Context, o Options, m mode, script func(context.Context, 
 		close(r.ended)
 	}()
 
-	interval, err := script(ctx, r)
+	intervals, err := script(ctx, r)
 	r.enter(ending)
 	<-r.ended
 	if err := errors.Join(append(r.errs, err)...); err != nil {
-		return Result{}, fmt.Errorf("load on %s: %w", target, err)
+		return nil, fmt.Errorf("load on %s: %w", target, err)
 	}
-	return r.result(interval), nil
+	all := make([]Result, len(intervals))
+	for i, took := range intervals {
+		all[i] = r.result(i, took)
+	}
+	return all, nil
 }
 
 // share is the i-th of n nearly equal parts of total.
@@ -154,26 +185,32 @@ func (r *run) await(ctx context.Context) error {
 	return nil
 }
 
-// measure lets the load warm up and counts for the interval, or until Options.Count is reached.
-func (r *run) measure(ctx context.Context) (time.Duration, error) {
-	if err := r.pause(ctx, r.opts.Warmup, nil); err != nil {
-		return 0, err
-	}
-	if err := r.opts.Begin(); err != nil {
-		return 0, err
-	}
-	r.enter(measuring)
-	begun := time.Now()
+// measure counts each interval, after the load has warmed up. An interval ends early when Options.Count is reached.
+func (r *run) measure(ctx context.Context) ([]time.Duration, error) {
 	var counted chan struct{}
 	if r.opts.Count > 0 {
 		counted = r.reached
 	}
-	if err := r.pause(ctx, r.opts.Duration, counted); err != nil {
-		return 0, err
+	intervals := make([]time.Duration, r.parts)
+	for i := range intervals {
+		if err := r.pause(ctx, r.opts.Warmup, nil); err != nil {
+			return nil, err
+		}
+		if err := r.opts.Begin(); err != nil {
+			return nil, err
+		}
+		r.enter(measuring(i))
+		begun := time.Now()
+		if err := r.pause(ctx, r.opts.Duration, counted); err != nil {
+			return nil, err
+		}
+		intervals[i] = time.Since(begun)
+		r.enter(cooling(i))
+		if err := r.opts.End(); err != nil {
+			return nil, err
+		}
 	}
-	took := time.Since(begun)
-	r.enter(cooling)
-	return took, r.opts.End()
+	return intervals, nil
 }
 
 // pause waits for d, or less if the run ends or early delivers.
@@ -190,18 +227,20 @@ func (r *run) pause(ctx context.Context, d time.Duration, early <-chan struct{})
 	return nil
 }
 
-func (r *run) result(interval time.Duration) Result {
+// result is that of one interval of so long.
+func (r *run) result(interval int, took time.Duration) Result {
 	var res Result
 	h := latency.New()
 	for _, l := range r.loops {
-		res.Done += l.done
-		res.CPUSeconds += l.cpu.Seconds()
+		p := &l.parts[interval]
+		res.Done += p.done
+		res.CPUSeconds += p.cpu.Seconds()
 		res.Errors.add(l.errors)
-		h.Merge(l.latency)
+		h.Merge(p.latency)
 	}
-	res.Seconds = interval.Seconds()
-	if interval > 0 {
-		res.PerSecond = float64(res.Done) / interval.Seconds()
+	res.Seconds = took.Seconds()
+	if took > 0 {
+		res.PerSecond = float64(res.Done) / took.Seconds()
 	}
 	res.Latency = h.Summary()
 	return res

@@ -23,10 +23,8 @@ type SlowAttack struct {
 	Mode   string      `json:"mode"`
 	TLS    bool        `json:"tls"`
 	Rounds []SlowRound `json:"rounds"`
-	// Ratio is the median over the rounds of the p99 during the attack divided by that during the same attack on another router,
-	// and Beside that of the p99 during the attack divided by that without one.
-	Ratio  float64 `json:"p99_ratio"`
-	Beside float64 `json:"p99_ratio_to_quiet"`
+	// Ratio is the median over the rounds of the p99 during the attack divided by that without one.
+	Ratio float64 `json:"p99_ratio"`
 }
 
 // Name is what the attack is called.
@@ -37,19 +35,17 @@ func (a *SlowAttack) Name() string {
 	return a.Mode + ", ws"
 }
 
-// SlowRound is one measurement without an attack, one with an attack on another router, and one with an attack on that of the sessions.
+// SlowRound is one measurement without an attack and one with it, of the same sessions.
 type SlowRound struct {
-	Quiet     SlowSample `json:"quiet"`
-	Elsewhere SlowSample `json:"elsewhere"`
-	Attack    SlowSample `json:"attack"`
+	Errors int64      `json:"errors"` // of the sessions
+	Quiet  SlowSample `json:"quiet"`
+	Attack SlowSample `json:"attack"`
 }
 
-// SlowSample is one of the three. Without an attack nobody is slow. The slow ones are those of the router that is attacked, and the
-// memory is that of the sessions' router.
+// SlowSample is one of the two. Without an attack nobody is slow.
 type SlowSample struct {
 	Latency   latency.Summary `json:"latency"`
 	PerSecond float64         `json:"per_second"`
-	Errors    int64           `json:"errors"`
 	// Alive is how many slow connections the router had, at each look; Every is the time between two looks in seconds.
 	Alive []int   `json:"alive,omitempty"`
 	Every float64 `json:"look_seconds"`
@@ -107,6 +103,5 @@ func (c *comings) sumUp(s *SlowSample, every time.Duration) {
 
 // sumUp takes the medians of the rounds' ratios.
 func (a *SlowAttack) sumUp() {
-	a.Ratio = medianRatio(a.Rounds, func(x SlowRound) (of, to latency.Summary) { return x.Attack.Latency, x.Elsewhere.Latency })
-	a.Beside = medianRatio(a.Rounds, func(x SlowRound) (of, to latency.Summary) { return x.Attack.Latency, x.Quiet.Latency })
+	a.Ratio = medianRatio(a.Rounds, func(x SlowRound) (of, to latency.Summary) { return x.Attack.Latency, x.Quiet.Latency })
 }

@@ -59,10 +59,8 @@ func (g Siege) window() time.Duration {
 // late is how long the end of an attack is waited for that had to wait for its turn on a busy machine.
 func (g Siege) late() time.Duration { return 2*g.Deadline + 2*afterwards }
 
-// RunSlow lets sessions send at a fixed pace, beside an attack on their router, beside the same attack on another router, and beside
-// none, on a listener without TLS and on one with it. The attackers would be on other machines, but here they share the processors with
-// what is measured, and the kernel does not interrupt what it does for them. So what sessions notice of an attack on their router is
-// seen in comparison with the one elsewhere.
+// RunSlow lets sessions send at a fixed pace, for a time beside an attack and for a time without, on a listener without TLS and on one
+// with it.
 func RunSlow(ctx context.Context, o Options, g Siege) (Slow, error) {
 	res := Slow{
 		Sessions: g.Sessions, PerSecond: float64(g.Sessions) / g.Every.Seconds(), Size: g.Size,
@@ -73,35 +71,31 @@ func RunSlow(ctx context.Context, o Options, g Siege) (Slow, error) {
 		return res, err
 	}
 	err = onStage(o, "slow", func(s *stage) error {
-		return onStage(o, "slow-elsewhere", func(other *stage) error {
-			for _, s := range []*stage{s, other} {
-				if err := g.prepare(ctx, s, a); err != nil {
-					return err
+		if err := g.prepare(ctx, s, a); err != nil {
+			return err
+		}
+		for _, secure := range []bool{false, true} {
+			for i, mode := range slowModes {
+				attack := SlowAttack{Mode: mode.name, TLS: secure}
+				if g.Brief && !secure && i > 0 || g.Only != nil && !g.Only.MatchString(attack.Name()) {
+					continue
 				}
-			}
-			for _, secure := range []bool{false, true} {
-				for i, mode := range slowModes {
-					attack := SlowAttack{Mode: mode.name, TLS: secure}
-					if g.Brief && !secure && i > 0 || g.Only != nil && !g.Only.MatchString(attack.Name()) {
-						continue
+				for round := range g.Rounds {
+					s.progress("  %s: round %d of %d", attack.Name(), round+1, g.Rounds)
+					r, err := g.round(ctx, s, a, secure, mode.args, round%2 == 1)
+					if err != nil {
+						return err
 					}
-					for round := range g.Rounds {
-						s.progress("  %s: round %d of %d", attack.Name(), round+1, g.Rounds)
-						r, err := g.round(ctx, s, other, a, secure, mode.args, round)
-						if err != nil {
-							return err
-						}
-						attack.Rounds = append(attack.Rounds, r)
-					}
-					attack.sumUp()
-					res.Attacks = append(res.Attacks, attack)
+					attack.Rounds = append(attack.Rounds, r)
 				}
+				attack.sumUp()
+				res.Attacks = append(res.Attacks, attack)
 			}
-			if len(res.Attacks) == 0 {
-				return fmt.Errorf("%q matches no attack's name", g.Only)
-			}
-			return s.alive()
-		})
+		}
+		if len(res.Attacks) == 0 {
+			return fmt.Errorf("%q matches no attack's name", g.Only)
+		}
+		return s.alive()
 	})
 	return res, err
 }
@@ -118,67 +112,74 @@ func (g Siege) prepare(ctx context.Context, s *stage, a *authority.Authority) er
 	return s.serve(ctx, config, 2, "primary")
 }
 
-// round measures in each of the three ways. The next round begins with another one.
-func (g Siege) round(ctx context.Context, s, other *stage, a *authority.Authority, secure bool, args []string, number int) (r SlowRound, err error) {
-	for i := range 3 {
-		switch (number + i) % 3 {
-		case 0:
-			r.Quiet, err = g.sample(ctx, s, s, a, secure, nil)
-		case 1:
-			r.Elsewhere, err = g.sample(ctx, s, other, a, secure, args)
-		default:
-			r.Attack, err = g.sample(ctx, s, s, a, secure, args)
-		}
-		if err != nil {
-			return r, err
-		}
-	}
-	return r, nil
-}
-
-// sample measures the sessions of s once, with an attack on victim if args are those of one.
-func (g Siege) sample(ctx context.Context, s, victim *stage, a *authority.Authority, secure bool, args []string) (SlowSample, error) {
-	var res SlowSample
+// round measures the same sessions without an attack and with one; the attack may come first.
+func (g Siege) round(ctx context.Context, s *stage, a *authority.Authority, secure bool, args []string, attackFirst bool) (SlowRound, error) {
+	var res SlowRound
 	o := load.Options{Target: s.at[0], Connections: g.Sessions, Size: g.Size, Loops: s.Loops, Every: g.Every, Warmup: slowWarmup, Duration: g.window()}
-	scheme, attacked := "http", victim.at[0]
+	url := "http://" + s.at[0] + "/"
 	if secure {
-		o.Target, o.TLS, scheme, attacked = s.at[1], a.Clients(authority.Full).Config(), "https", victim.at[1]
+		o.Target, o.TLS, url = s.at[1], a.Clients(authority.Full).Config(), "https://"+s.at[1]+"/"
 	}
-	at, err := netip.ParseAddrPort(attacked)
+	at, err := netip.ParseAddrPort(o.Target)
 	if err != nil {
 		return res, fmt.Errorf("the router's address: %w", err)
 	}
-	before, err := victim.door.Status(ctx)
-	if err != nil {
-		return res, err
+	order := [...]*SlowSample{&res.Quiet, &res.Attack}
+	if attackFirst {
+		order[0], order[1] = order[1], order[0]
 	}
-	var w *watch
+	var (
+		under int // place in the order
+		w     *watch
+	)
 	defer func() { _ = w.stop() }() // after an error there is another one
-	o.Begin = func() error {
-		if err := procstat.ResetPeak(s.router.PID()); err != nil {
+	o.Begin = func() (err error) {
+		sample := order[under]
+		if sample.Refused, err = refusals(ctx, s); err != nil {
 			return err
 		}
-		if res.RSS, err = procstat.ReadPeak(s.router.PID()); err != nil {
+		if err = procstat.ResetPeak(s.router.PID()); err != nil {
 			return err
 		}
-		w, err = g.watch(ctx, int(at.Port()), args, fmt.Sprintf("%s://%s/", scheme, attacked))
+		if sample.RSS, err = procstat.ReadPeak(s.router.PID()); err != nil {
+			return err
+		}
+		attack := args
+		if sample == &res.Quiet {
+			attack = nil
+		}
+		w, err = g.watch(ctx, int(at.Port()), attack, url)
 		return err
 	}
-	o.End = func() error {
-		if res.Peak, err = procstat.ReadPeak(s.router.PID()); err != nil {
+	o.End = func() (err error) {
+		sample := order[under]
+		under++
+		if sample.Peak, err = procstat.ReadPeak(s.router.PID()); err != nil {
 			return err
 		}
-		return w.finish()
+		if err = w.finish(); err != nil {
+			return err
+		}
+		w.seen.sumUp(sample, lookEvery)
+		refused, err := refusals(ctx, s)
+		sample.Refused = refused - sample.Refused
+		return err
 	}
-	got, err := load.Relay(ctx, o)
+	got, err := load.Series(ctx, o, len(order))
 	if err != nil {
 		return res, fmt.Errorf("measure beside slow connections: %w", err)
 	}
-	res.Latency, res.PerSecond, res.Errors = got.Latency, got.PerSecond, got.Errors.Total()
-	w.seen.sumUp(&res, lookEvery)
-	after, err := victim.door.Status(ctx)
-	res.Refused = after.Handshakes.Refused - before.Handshakes.Refused
-	return res, err
+	for i, sample := range order {
+		sample.Latency, sample.PerSecond = got[i].Latency, got[i].PerSecond
+	}
+	res.Errors = got[0].Errors.Total()
+	return res, nil
+}
+
+// refusals is how many clients the router has refused.
+func refusals(ctx context.Context, s *stage) (int, error) {
+	status, err := s.door.Status(ctx)
+	return status.Handshakes.Refused, err
 }
 
 // watch is an attack, if there is one, and the looks at what becomes of it. Without an attack it looks all the same: that costs something.
