@@ -3,7 +3,7 @@ package main
 import "github.com/spf13/cobra"
 
 func allCommand() *cobra.Command {
-	return command("all", "All measurements in turn, about ten minutes",
+	return command("all", "All measurements in turn, about an hour",
 		relayExperiment(), bulkExperiment(), idleExperiment(), handshakesExperiment(), failoverExperiment(),
 		drainExperiment(), flapExperiment(), reloadExperiment(), shutdownExperiment(), stormExperiment(),
 		tlsExperiment(), sparesExperiment(), slowExperiment(), descriptorsExperiment(), fanoutExperiment())

@@ -81,12 +81,12 @@ func withCluster(ctx context.Context, o Options, script func(*cluster) error) er
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
-	router, admin, err := peer.StartPointsman(ctx, o.Pointsman, "--config", file)
+	router, err := peer.StartPointsman(ctx, o.Pointsman, "--config", file)
 	if err != nil {
 		return err
 	}
 	c.router, c.target = router, caller.Target{Addr: router.Addr, Key: key}
-	_, err = operator.Door(admin).Await(ctx, "all upstreams are healthy", func(s operator.Status) bool { return s.Healthy(names...) })
+	_, err = operator.Door(router.Admin).Await(ctx, "all upstreams are healthy", func(s operator.Status) bool { return s.Healthy(names...) })
 	if err != nil {
 		return router.Blame(err)
 	}

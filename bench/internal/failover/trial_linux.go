@@ -71,13 +71,13 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if err := os.WriteFile(file, []byte(config(o.Health, primaryAddr, secondaryAddr)), 0o644); err != nil {
 		return Result{}, fmt.Errorf("write configuration: %w", err)
 	}
-	router, admin, err := peer.StartPointsman(ctx, o.Pointsman, "--config", file)
+	router, err := peer.StartPointsman(ctx, o.Pointsman, "--config", file)
 	if err != nil {
 		return Result{}, err
 	}
 	defer router.Stop()
 	// Readiness needs one healthy upstream; the trial needs both.
-	door := operator.Door(admin)
+	door := operator.Door(router.Admin)
 	if _, err := door.Await(ctx, "both upstreams are healthy", func(s operator.Status) bool { return s.Healthy("primary", "secondary") }); err != nil {
 		return Result{}, err
 	}

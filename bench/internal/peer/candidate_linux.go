@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pointsman/pointsman/bench/internal/authority"
 )
@@ -32,6 +33,8 @@ type Candidate struct {
 	Addr string // IPv4 address and port
 	// Process is what the sessions cost; nil for Direct.
 	Process *Process
+	// Admin is the URL of the admin address; empty for all but Pointsman.
+	Admin string
 }
 
 // Stand says where a candidate stands.
@@ -43,6 +46,9 @@ type Stand struct {
 	// Pointsman is the path of the pointsman binary.
 	Pointsman string
 	TLS       TLS
+	// Deadline is how long a client may take to send a request, and to take an answer where the candidate knows such a bound. 0 is
+	// whatever the candidate does without being told.
+	Deadline time.Duration
 }
 
 // TLS says on which sides of a candidate TLS is spoken. The zero value is on none.
@@ -78,16 +84,14 @@ func Start(ctx context.Context, name string, s Stand) (*Candidate, error) {
 	case Direct:
 		return &Candidate{Name: Direct, Addr: s.Upstream}, nil
 	case Pointsman:
-		if s.TLS.Clients || s.TLS.Upstream {
+		if s.TLS.Clients || s.TLS.Upstream || s.Deadline > 0 {
 			file := filepath.Join(s.Dir, "pointsman.yaml")
 			if err := os.WriteFile(file, []byte(pointsmanConfig(s)), 0o644); err != nil {
 				return nil, fmt.Errorf("write configuration of %s: %w", name, err)
 			}
-			c, _, err := StartPointsman(ctx, s.Pointsman, "--config", file)
-			return c, err
+			return StartPointsman(ctx, s.Pointsman, "--config", file)
 		}
-		c, _, err := StartPointsman(ctx, s.Pointsman, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--primary", "ws://"+s.Upstream)
-		return c, err
+		return StartPointsman(ctx, s.Pointsman, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--primary", "ws://"+s.Upstream)
 	case Nginx:
 		return startConfigured(ctx, Nginx, nginxConfig, s, "-p", s.Dir, "-e", filepath.Join(s.Dir, "error.log"), "-c")
 	case HAProxy:
@@ -115,13 +119,13 @@ func (c *Candidate) Blame(err error) error {
 }
 
 // StartPointsman runs "pointsman serve" with args, which must make it listen on a free port of 127.0.0.1, and returns when
-// an upstream is ready. admin is the URL of the admin address.
-func StartPointsman(ctx context.Context, binary string, args ...string) (c *Candidate, admin string, err error) {
+// an upstream is ready.
+func StartPointsman(ctx context.Context, binary string, args ...string) (*Candidate, error) {
 	p, at, admin, err := StartRouter(ctx, binary, 1, args...)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	return &Candidate{Name: Pointsman, Addr: at[0], Process: p}, admin, nil
+	return &Candidate{Name: Pointsman, Addr: at[0], Process: p, Admin: admin}, nil
 }
 
 // listeningLine is what pointsman says of each listener, before its URL.

@@ -3,6 +3,7 @@ package peer
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/pointsman/pointsman/bench/internal/authority"
 )
@@ -27,6 +28,12 @@ func nginxConfig(s settings) string {
         ssl_protocols TLSv1.2 TLSv1.3;
         ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
         ssl_ecdh_curve X25519;`, s.TLS.Authority.CertFile, s.TLS.Authority.KeyFile)
+	}
+	if s.Deadline > 0 {
+		server += fmt.Sprintf(`
+        client_header_timeout %[1]d;
+        client_body_timeout %[1]d;
+        send_timeout %[1]d;`, wholeSeconds(s.Deadline))
 	}
 	if s.TLS.Upstream {
 		scheme = "https"
@@ -87,14 +94,19 @@ func haproxyConfig(s settings) string {
 		server += fmt.Sprintf(" ssl verify required ca-file %s verifyhost %[2]s sni str(%[2]s) ciphersuites TLS_AES_128_GCM_SHA256",
 			s.TLS.Authority.CAFile, authority.Name)
 	}
+	request, client, more := 10, 60, ""
+	if s.Deadline > 0 {
+		request, client = wholeSeconds(s.Deadline), wholeSeconds(s.Deadline)
+		more = "\n    option http-buffer-request" // a body is a part of the request
+	}
 	return fmt.Sprintf(`global
     nbthread 2
     maxconn %d
 defaults
-    mode http
+    mode http%s
     timeout connect 5s
-    timeout http-request 10s
-    timeout client 1m
+    timeout http-request %ds
+    timeout client %ds
     timeout server 1m
     timeout tunnel 1h
 frontend clients
@@ -102,10 +114,13 @@ frontend clients
     default_backend echo
 backend echo
     server echo %s
-`, (s.files-100)/2, bind, server)
+`, (s.files-100)/2, more, request, client, bind, server)
 }
 
-// pointsmanConfig is the shortest file that says where TLS is spoken.
+// wholeSeconds is the unit of the peers' time-outs, at least 1.
+func wholeSeconds(d time.Duration) int { return max(1, int(d.Round(time.Second)/time.Second)) }
+
+// pointsmanConfig is the shortest file that says where TLS is spoken, and what the deadline is.
 func pointsmanConfig(s Stand) string {
 	var b strings.Builder
 	b.WriteString("listen: [{address: \"127.0.0.1:0\"")
@@ -117,6 +132,9 @@ func pointsmanConfig(s Stand) string {
 		fmt.Fprintf(&b, "  - {name: echo, url: \"wss://%s\", %s}\n", s.Upstream, UpstreamTLS(s.TLS.Authority))
 	} else {
 		fmt.Fprintf(&b, "  - {name: echo, url: \"ws://%s\"}\n", s.Upstream)
+	}
+	if s.Deadline > 0 {
+		fmt.Fprintf(&b, "limits: {header_timeout: %v}\n", s.Deadline)
 	}
 	return b.String()
 }

@@ -217,4 +217,10 @@ func TestConfigs(t *testing.T) {
 	f("nginx", nginxConfig(s), "proxy_pass https://echo;", "proxy_ssl_verify on;", "proxy_ssl_trusted_certificate /ca;", "proxy_ssl_name bench.test;")
 	f("haproxy", haproxyConfig(s), "server echo 127.0.0.1:2222 ssl verify required ca-file /ca verifyhost bench.test sni str(bench.test)")
 	f("pointsman", pointsmanConfig(s.Stand), `"wss://127.0.0.1:2222", tls: {ca: "/ca", server_name: "bench.test"}}`)
+
+	f("haproxy", haproxyConfig(s), "timeout http-request 10s\n", "timeout client 60s\n")
+	s.Deadline = 3 * time.Second
+	f("nginx", nginxConfig(s), "client_header_timeout 3;", "client_body_timeout 3;", "send_timeout 3;")
+	f("haproxy", haproxyConfig(s), "timeout http-request 3s\n", "timeout client 3s\n", "option http-buffer-request\n")
+	f("pointsman", pointsmanConfig(s.Stand), "limits: {header_timeout: 3s}\n")
 }

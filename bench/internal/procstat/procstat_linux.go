@@ -75,23 +75,53 @@ func ReadMemory(pid int) (Memory, error) {
 	return sum, nil
 }
 
-// ReadPeak is the largest resident memory in bytes that the process alone, without descendants, has ever had.
+// ReadPeak is the largest resident memory in bytes that the process and its descendants have ever had, each at its own time, added up.
 func ReadPeak(pid int) (int64, error) {
+	stats, err := tree(pid)
+	if err != nil {
+		return 0, err
+	}
+	var sum int64
+	for _, s := range stats {
+		peak, err := readPeak(s.pid)
+		if err != nil {
+			return 0, fmt.Errorf("read peak memory of process %d: %w", s.pid, err)
+		}
+		sum += peak
+	}
+	return sum, nil
+}
+
+func readPeak(pid int) (int64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return 0, fmt.Errorf("read peak memory of process %d: %w", pid, err)
+		return 0, err
 	}
 	for line := range bytes.Lines(b) {
 		f := bytes.Fields(line)
 		if len(f) == 3 && string(f[0]) == "VmHWM:" && string(f[2]) == "kB" {
 			kb, err := strconv.ParseInt(string(f[1]), 10, 64)
 			if err != nil {
-				return 0, fmt.Errorf("read peak memory of process %d: line %q: %w", pid, line, err)
+				return 0, fmt.Errorf("line %q: %w", line, err)
 			}
 			return kb << 10, nil
 		}
 	}
-	return 0, fmt.Errorf("read peak memory of process %d: no VmHWM line", pid)
+	return 0, errors.New("no VmHWM line")
+}
+
+// ResetPeak makes ReadPeak begin anew with what the processes have now.
+func ResetPeak(pid int) error {
+	stats, err := tree(pid)
+	if err != nil {
+		return err
+	}
+	for _, s := range stats {
+		if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.pid), []byte("5"), 0); err != nil {
+			return fmt.Errorf("reset peak memory of process %d: %w", s.pid, err)
+		}
+	}
+	return nil
 }
 
 type stat struct {

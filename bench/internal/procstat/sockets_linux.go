@@ -123,11 +123,3 @@ func Descriptors(pid int) (int, error) {
 	}
 	return len(names), nil
 }
-
-// ResetPeak makes ReadPeak begin anew with what the process has now.
-func ResetPeak(pid int) error {
-	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0); err != nil {
-		return fmt.Errorf("reset peak memory of process %d: %w", pid, err)
-	}
-	return nil
-}

@@ -59,14 +59,16 @@ func TestSpares(t *testing.T) {
 }
 
 func siege() trial.Slow {
-	quiet := trial.SlowSample{Latency: latency.Summary{P50: 100, P99: 1000}}
+	quiet := trial.SlowSample{P50: 100, P99: 1000}
 	attack := trial.SlowSample{
-		Latency: latency.Summary{P50: 100, P99: 1100}, Alive: []int{10, 100, 40, 0}, Every: 0.25, Opened: 100, Refused: 100, Longest: 4.2,
+		P50: 100, P99: 1100, Alive: []int{10, 100, 40, 0}, Every: 0.25, Opened: 100, Refused: 100, Longest: 4.2,
 		RSS: 20 << 20, Peak: 24 << 20,
 	}
 	return trial.Slow{Sessions: 1000, PerSecond: 2000, Slow: 100, SlowRate: 50, Deadline: 3, Attacks: []trial.SlowAttack{
-		{Mode: "slow header", Ratio: 1.1, Rounds: []trial.SlowRound{{Quiet: quiet, Attack: attack}, {Quiet: quiet, Attack: attack}}},
-		{Mode: "slow read", TLS: true, Ratio: 0.9, Rounds: []trial.SlowRound{{Quiet: quiet, Attack: attack}}},
+		{Candidate: pointsman, Mode: "slow header", Ratio: 1.1, Rounds: []trial.SlowRound{{Quiet: quiet, Attack: attack}, {Quiet: quiet, Attack: attack}}},
+		{Candidate: pointsman, Mode: "slow read", TLS: true, Ratio: 0.9, Rounds: []trial.SlowRound{{Quiet: quiet, Attack: attack}}},
+		// Nothing is asked of the others.
+		{Candidate: nginx, Mode: "slow read", TLS: true, Ratio: 2.5, Rounds: []trial.SlowRound{{Errors: 1, Attack: trial.SlowSample{Longest: 9, Left: 8, Peak: 1 << 30}}}},
 	}}
 }
 
@@ -92,7 +94,7 @@ func TestSlow(t *testing.T) {
 	if err := PrintSlow(&b, siege()); err != nil {
 		t.Fatal(err)
 	}
-	printed(t, b.String(), "1000 sessions", "slow read, wss", "1.10", "4.2", "alive every 0.25 s, slow header, ws: 10 100 40 0")
+	printed(t, b.String(), "1000 sessions", "slow read, wss", "1.10", "4.2", "alive every 0.25 s, slow header, ws, pointsman: 10 100 40 0")
 }
 
 func TestScarcity(t *testing.T) {

@@ -25,19 +25,19 @@ func PrintSlow(w io.Writer, r trial.Slow) error {
 	fmt.Fprintf(&b, "\nslow: %d sessions send messages of %d bytes, %.0f/s together; %d slow connections, %d/s; deadline for a head %.0f s\n",
 		r.Sessions, r.Size, r.PerSecond, r.Slow, r.SlowRate, r.Deadline)
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "\tround\tp50 µs without\twith\tp99 µs without\twith\twith/without\terrors\tslow ones\tmost at a time\tlongest s\tleft\tRSS MiB before\tat most\t\n")
+	fmt.Fprintf(t, "\tcandidate\tround\tp50 µs without\twith\tp99 µs without\twith\twith/without\terrors\tslow ones\tmost at a time\tlongest s\tleft\tRSS MiB before\tat most\t\n")
 	for _, a := range r.Attacks {
 		for i, x := range a.Rounds {
 			q, d := x.Quiet, x.Attack
-			fmt.Fprintf(t, "%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.2f\t%d\t%d\t%d\t%.1f\t%d\t%.1f\t%.1f\t\n", a.Name(), i+1, q.Latency.P50, d.Latency.P50, q.Latency.P99, d.Latency.P99,
-				d.Latency.P99/max(q.Latency.P99, 1), x.Errors, d.Arrived(), most(d.Alive), d.Longest, d.Left, float64(d.RSS)/(1<<20), float64(d.Peak)/(1<<20))
+			fmt.Fprintf(t, "%s\t%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.2f\t%d\t%d\t%d\t%.1f\t%d\t%.1f\t%.1f\t\n", a.Name(), a.Candidate, i+1, q.P50, d.P50, q.P99, d.P99,
+				d.P99/max(q.P99, 1), x.Errors, d.Arrived(), most(d.Alive), d.Longest, d.Left, float64(d.RSS)/(1<<20), float64(d.Peak)/(1<<20))
 		}
 	}
 	_ = t.Flush() // a strings.Builder takes everything
 	for _, a := range r.Attacks {
 		if len(a.Rounds) > 0 {
 			d := a.Rounds[0].Attack
-			fmt.Fprintf(&b, "  alive every %.2f s, %s:", d.Every, a.Name())
+			fmt.Fprintf(&b, "  alive every %.2f s, %s, %s:", d.Every, a.Name(), a.Candidate)
 			for _, n := range d.Alive {
 				fmt.Fprintf(&b, " %d", n)
 			}
@@ -54,11 +54,19 @@ func most(counts []int) int {
 	return slices.Max(counts)
 }
 
-// JudgeSlow returns the verdicts on attacks with slow connections. An attack of which next to nothing arrived proves nothing.
+// JudgeSlow returns the verdicts on attacks with slow connections on pointsman. An attack of which next to nothing arrived proves nothing.
 func JudgeSlow(r trial.Slow) []Verdict {
 	c := claims{name: "slow"}
 	for _, a := range r.Attacks {
-		name := a.Name()
+		if a.Candidate != pointsman {
+			continue
+		}
+		name, others := a.Name(), ""
+		for _, b := range r.Attacks {
+			if b.Name() == name && b.Candidate != a.Candidate {
+				others += fmt.Sprintf(", %s %.2f", b.Candidate, b.Ratio)
+			}
+		}
 		least, longest, left, grown, errors := r.Slow, 0.0, 0, 0.0, int64(0)
 		for _, x := range a.Rounds {
 			d := x.Attack
@@ -69,7 +77,7 @@ func JudgeSlow(r trial.Slow) []Verdict {
 		}
 		from := len(c.all)
 		c.add(a.Ratio > 0 && a.Ratio <= maxSlowP99 && errors == 0, fmt.Sprintf("%s: p99 of sessions at most %.2f times that without an attack", name, maxSlowP99),
-			"%.2f times, median of %d rounds, %d errors", a.Ratio, len(a.Rounds), errors)
+			"%.2f times%s, medians of %d rounds, %d errors", a.Ratio, others, len(a.Rounds), errors)
 		bound := r.Deadline + maxSlowLate
 		c.add(left == 0 && longest <= bound, fmt.Sprintf("%s: none is there longer than the deadline and %.2f s", name, maxSlowLate),
 			"longest %.2f s of %.2f s, %d left", longest, bound, left)

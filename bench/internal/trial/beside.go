@@ -37,6 +37,6 @@ type BesideSample struct {
 
 // sumUp takes the medians of the rounds' ratios.
 func (r *Beside) sumUp() {
-	r.Ratio = medianRatio(r.Rounds, func(x BesideRound) (of, to latency.Summary) { return x.Drain.Latency, x.Elsewhere.Latency })
-	r.Beside = medianRatio(r.Rounds, func(x BesideRound) (of, to latency.Summary) { return x.Drain.Latency, x.Quiet.Latency })
+	r.Ratio = medianRatio(r.Rounds, func(x BesideRound) (of, to float64) { return x.Drain.Latency.P99, x.Elsewhere.Latency.P99 })
+	r.Beside = medianRatio(r.Rounds, func(x BesideRound) (of, to float64) { return x.Drain.Latency.P99, x.Quiet.Latency.P99 })
 }

@@ -34,9 +34,21 @@ func TestComings(t *testing.T) {
 	}
 }
 
+// One bad second says nothing about the others.
+func TestSlowSeconds(t *testing.T) {
+	s := SlowSample{Latency: []latency.Summary{{P50: 10, P99: 90}, {P50: 12, P99: 5000}, {P50: 11, P99: 110}, {P50: 13, P99: 100}}}
+	if s.sumUp(); s.P50 != 11.5 || s.P99 != 105 {
+		t.Errorf("p50 %v, p99 %v", s.P50, s.P99)
+	}
+	var none SlowSample
+	if none.sumUp(); none.P99 != 0 {
+		t.Errorf("%v of no seconds", none.P99)
+	}
+}
+
 func TestSlowRatio(t *testing.T) {
 	round := func(quiet, attack float64) SlowRound {
-		p99 := func(us float64) SlowSample { return SlowSample{Latency: latency.Summary{P99: us}} }
+		p99 := func(us float64) SlowSample { return SlowSample{P99: us} }
 		return SlowRound{Quiet: p99(quiet), Attack: p99(attack)}
 	}
 	for _, row := range []struct {

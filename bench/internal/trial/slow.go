@@ -18,11 +18,12 @@ type Slow struct {
 	Attacks []SlowAttack `json:"attacks"`
 }
 
-// SlowAttack is one kind of attack on one listener, in all rounds.
+// SlowAttack is one kind of attack on one candidate, in all rounds.
 type SlowAttack struct {
-	Mode   string      `json:"mode"`
-	TLS    bool        `json:"tls"`
-	Rounds []SlowRound `json:"rounds"`
+	Candidate string      `json:"candidate"` // a name of package peer
+	Mode      string      `json:"mode"`
+	TLS       bool        `json:"tls"`
+	Rounds    []SlowRound `json:"rounds"`
 	// Ratio is the median over the rounds of the p99 during the attack divided by that without one.
 	Ratio float64 `json:"p99_ratio"`
 }
@@ -44,12 +45,17 @@ type SlowRound struct {
 
 // SlowSample is one of the two. Without an attack nobody is slow.
 type SlowSample struct {
-	Latency   latency.Summary `json:"latency"`
-	PerSecond float64         `json:"per_second"`
+	// Latency is that of each second. P50 and P99 are medians of these, in microseconds, so that they are those of an ordinary second: on a
+	// machine that others share, one bad moment can be all of the p99 of a minute.
+	Latency []latency.Summary `json:"latency_by_second"`
+	P50     float64           `json:"p50_us"`
+	P99     float64           `json:"p99_us"`
+	// PerSecond are the messages that came back.
+	PerSecond float64 `json:"per_second"`
 	// Alive is how many slow connections the router had, at each look; Every is the time between two looks in seconds.
 	Alive []int   `json:"alive,omitempty"`
 	Every float64 `json:"look_seconds"`
-	// Opened is how many were seen in all, and Refused how many the router says that it has turned away: some are gone before anybody looks.
+	// Opened is how many were seen in all, and Refused how many pointsman says that it has turned away: some are gone before anybody looks.
 	// Longest is how long the oldest of those seen was there in seconds, and Left how many the router had when no more was waited for.
 	Opened  int     `json:"opened"`
 	Refused int     `json:"refused"`
@@ -101,7 +107,16 @@ func (c *comings) sumUp(s *SlowSample, every time.Duration) {
 	}
 }
 
-// sumUp takes the medians of the rounds' ratios.
+// sumUp takes the medians of what the seconds have shown.
+func (s *SlowSample) sumUp() {
+	var p50, p99 []float64
+	for _, l := range s.Latency {
+		p50, p99 = append(p50, l.P50), append(p99, l.P99)
+	}
+	s.P50, s.P99 = median(p50), median(p99)
+}
+
+// sumUp takes the median of the rounds' ratios.
 func (a *SlowAttack) sumUp() {
-	a.Ratio = medianRatio(a.Rounds, func(x SlowRound) (of, to latency.Summary) { return x.Attack.Latency, x.Quiet.Latency })
+	a.Ratio = medianRatio(a.Rounds, func(x SlowRound) (of, to float64) { return x.Attack.P99, x.Quiet.P99 })
 }

@@ -6,25 +6,26 @@ import (
 	"net/netip"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/pointsman/pointsman/bench/internal/authority"
 	"github.com/pointsman/pointsman/bench/internal/load"
+	"github.com/pointsman/pointsman/bench/internal/operator"
 	"github.com/pointsman/pointsman/bench/internal/peer"
 	"github.com/pointsman/pointsman/bench/internal/procstat"
 )
 
 // Siege describes attacks with slow connections.
 type Siege struct {
-	Sessions int
-	Every    time.Duration // between two messages of a session
-	Size     int           // of a message in bytes
-	Slow     int           // connections of an attack
-	Rate     int           // of them opened in a second
-	Deadline time.Duration // for a client's head
-	Rounds   int
-	// Brief leaves out two of the attacks on the listener without TLS, and Only, if set, those whose name it does not match.
+	Candidates []string // names of package peer, without peer.Direct
+	Sessions   int
+	Every      time.Duration // between two messages of a session
+	Size       int           // of a message in bytes
+	Slow       int           // connections of an attack
+	Rate       int           // of them opened in a second
+	Deadline   time.Duration // for a client's head
+	Rounds     int
+	// Brief leaves out two of the attacks without TLS, and Only, if set, those whose name it does not match.
 	Brief bool
 	Only  *regexp.Regexp
 }
@@ -47,20 +48,19 @@ const (
 	firstLooks = 3
 	// afterwards is how long an interval goes on when all slow connections should be gone.
 	afterwards = 1500 * time.Millisecond
-	// slowWarmup is the time in which sessions that were just opened come to rest.
-	slowWarmup = 500 * time.Millisecond
 )
 
-// window is long enough for all of an attack: the last connection may be opened late, and has its deadline before it.
-func (g Siege) window() time.Duration {
-	return time.Duration(g.Slow)*time.Second/time.Duration(g.Rate) + g.Deadline + afterwards
+// seconds is long enough for all of an attack: the last connection may be opened late, and has its deadline before it.
+func (g Siege) seconds() int {
+	window := time.Duration(g.Slow)*time.Second/time.Duration(g.Rate) + g.Deadline + afterwards
+	return int((window + time.Second - 1) / time.Second)
 }
 
 // late is how long the end of an attack is waited for that had to wait for its turn on a busy machine.
 func (g Siege) late() time.Duration { return 2*g.Deadline + 2*afterwards }
 
-// RunSlow lets sessions send at a fixed pace, for a time beside an attack and for a time without, on a listener without TLS and on one
-// with it.
+// RunSlow lets sessions send at a fixed pace, for a time beside an attack and for a time without, through each candidate in turn, with
+// and without TLS.
 func RunSlow(ctx context.Context, o Options, g Siege) (Slow, error) {
 	res := Slow{
 		Sessions: g.Sessions, PerSecond: float64(g.Sessions) / g.Every.Seconds(), Size: g.Size,
@@ -70,115 +70,155 @@ func RunSlow(ctx context.Context, o Options, g Siege) (Slow, error) {
 	if err != nil {
 		return res, err
 	}
-	err = onStage(o, "slow", func(s *stage) error {
-		if err := g.prepare(ctx, s, a); err != nil {
-			return err
+	for _, clients := range []peer.TLS{{}, {Authority: a, Clients: true}} {
+		attacks, err := g.attacks(ctx, o, clients)
+		if err != nil {
+			return res, err
 		}
-		for _, secure := range []bool{false, true} {
-			for i, mode := range slowModes {
-				attack := SlowAttack{Mode: mode.name, TLS: secure}
-				if g.Brief && !secure && i > 0 || g.Only != nil && !g.Only.MatchString(attack.Name()) {
-					continue
-				}
-				for round := range g.Rounds {
-					s.progress("  %s: round %d of %d", attack.Name(), round+1, g.Rounds)
-					r, err := g.round(ctx, s, a, secure, mode.args, round%2 == 1)
-					if err != nil {
-						return err
-					}
-					attack.Rounds = append(attack.Rounds, r)
-				}
-				attack.sumUp()
-				res.Attacks = append(res.Attacks, attack)
-			}
-		}
-		if len(res.Attacks) == 0 {
-			return fmt.Errorf("%q matches no attack's name", g.Only)
-		}
-		return s.alive()
-	})
-	return res, err
+		res.Attacks = append(res.Attacks, attacks...)
+	}
+	if len(res.Attacks) == 0 {
+		return res, fmt.Errorf("%q matches no attack's name", g.Only)
+	}
+	return res, nil
 }
 
-// prepare starts a router with a listener of each kind.
-func (g Siege) prepare(ctx context.Context, s *stage, a *authority.Authority) error {
-	u, err := s.upstream(ctx, "primary")
-	if err != nil {
-		return err
-	}
-	config := strings.Replace(everywhere, `listen: "127.0.0.1:0"`,
-		`listen: [{address: "127.0.0.1:0"}, {address: "127.0.0.1:0", `+peer.ListenerTLS(a)+`}]`, 1) +
-		asUsual.String() + "upstreams:\n" + u.entry("") + fmt.Sprintf("limits: {header_timeout: %v}\n", g.Deadline)
-	return s.serve(ctx, config, 2, "primary")
+// attacks makes all attacks on candidates with or without TLS.
+func (g Siege) attacks(ctx context.Context, o Options, clients peer.TLS) (all []SlowAttack, err error) {
+	err = onStage(o, "slow", func(s *stage) error {
+		u, err := s.upstream(ctx, "primary")
+		if err != nil {
+			return err
+		}
+		var victims []*peer.Candidate
+		for _, name := range g.Candidates {
+			c, err := peer.Start(ctx, name, peer.Stand{
+				Dir: filepath.Join(o.Dir, "slow-"+name), Upstream: u.addr, Pointsman: o.Pointsman, TLS: clients, Deadline: g.Deadline,
+			})
+			if err != nil {
+				return err
+			}
+			s.processes = append(s.processes, c.Process)
+			victims = append(victims, c)
+		}
+		for i, mode := range slowModes {
+			one := SlowAttack{Mode: mode.name, TLS: clients.Clients}
+			if g.Brief && !clients.Clients && i > 0 || g.Only != nil && !g.Only.MatchString(one.Name()) {
+				continue
+			}
+			made := make([]SlowAttack, len(victims))
+			for round := range g.Rounds {
+				for i := range victims {
+					i := (i + round) % len(victims)
+					v := victims[i]
+					s.progress("  %s: round %d of %d: %s", one.Name(), round+1, g.Rounds, v.Name)
+					r, err := g.round(ctx, s, v, clients, mode.args, round%2 == 1)
+					if err != nil {
+						return v.Blame(err)
+					}
+					made[i].Rounds = append(made[i].Rounds, r)
+				}
+			}
+			for i, v := range victims {
+				made[i].Candidate, made[i].Mode, made[i].TLS = v.Name, one.Mode, one.TLS
+				made[i].sumUp()
+			}
+			all = append(all, made...)
+		}
+		return nil
+	})
+	return all, err
 }
 
 // round measures the same sessions without an attack and with one; the attack may come first.
-func (g Siege) round(ctx context.Context, s *stage, a *authority.Authority, secure bool, args []string, attackFirst bool) (SlowRound, error) {
+func (g Siege) round(ctx context.Context, s *stage, v *peer.Candidate, clients peer.TLS, args []string, attackFirst bool) (SlowRound, error) {
 	var res SlowRound
-	o := load.Options{Target: s.at[0], Connections: g.Sessions, Size: g.Size, Loops: s.Loops, Every: g.Every, Warmup: slowWarmup, Duration: g.window()}
-	url := "http://" + s.at[0] + "/"
-	if secure {
-		o.Target, o.TLS, url = s.at[1], a.Clients(authority.Full).Config(), "https://"+s.at[1]+"/"
+	o := load.Options{Target: v.Addr, Connections: g.Sessions, Size: g.Size, Loops: s.Loops, Every: g.Every, Duration: time.Second}
+	url := "http://" + v.Addr + "/"
+	if clients.Clients {
+		o.TLS, url = clients.Authority.Clients(authority.Full).Config(), "https://"+v.Addr+"/"
 	}
-	at, err := netip.ParseAddrPort(o.Target)
+	at, err := netip.ParseAddrPort(v.Addr)
 	if err != nil {
-		return res, fmt.Errorf("the router's address: %w", err)
+		return res, fmt.Errorf("address: %w", err)
 	}
 	order := [...]*SlowSample{&res.Quiet, &res.Attack}
 	if attackFirst {
 		order[0], order[1] = order[1], order[0]
 	}
 	var (
-		under int // place in the order
-		w     *watch
+		seconds = g.seconds()
+		second  int // the one that is measured
+		w       *watch
 	)
 	defer func() { _ = w.stop() }() // after an error there is another one
 	o.Begin = func() (err error) {
-		sample := order[under]
-		if sample.Refused, err = refusals(ctx, s); err != nil {
-			return err
+		if second%seconds == 0 {
+			sample := order[second/seconds]
+			attack := args
+			if sample == &res.Quiet {
+				attack = nil
+			}
+			w, err = g.begin(ctx, v, sample, int(at.Port()), attack, url)
 		}
-		if err = procstat.ResetPeak(s.router.PID()); err != nil {
-			return err
-		}
-		if sample.RSS, err = procstat.ReadPeak(s.router.PID()); err != nil {
-			return err
-		}
-		attack := args
-		if sample == &res.Quiet {
-			attack = nil
-		}
-		w, err = g.watch(ctx, int(at.Port()), attack, url)
 		return err
 	}
-	o.End = func() (err error) {
-		sample := order[under]
-		under++
-		if sample.Peak, err = procstat.ReadPeak(s.router.PID()); err != nil {
-			return err
+	o.End = func() error {
+		if second++; second%seconds > 0 {
+			return nil
 		}
-		if err = w.finish(); err != nil {
-			return err
-		}
-		w.seen.sumUp(sample, lookEvery)
-		refused, err := refusals(ctx, s)
-		sample.Refused = refused - sample.Refused
-		return err
+		return g.end(ctx, v, order[second/seconds-1], w)
 	}
-	got, err := load.Series(ctx, o, len(order))
+	got, err := load.Series(ctx, o, len(order)*seconds)
 	if err != nil {
 		return res, fmt.Errorf("measure beside slow connections: %w", err)
 	}
-	for i, sample := range order {
-		sample.Latency, sample.PerSecond = got[i].Latency, got[i].PerSecond
+	for i, r := range got {
+		sample := order[i/seconds]
+		sample.Latency = append(sample.Latency, r.Latency)
+		sample.PerSecond += r.PerSecond / float64(seconds)
+	}
+	for _, sample := range order {
+		sample.sumUp()
 	}
 	res.Errors = got[0].Errors.Total()
 	return res, nil
 }
 
-// refusals is how many clients the router has refused.
-func refusals(ctx context.Context, s *stage) (int, error) {
-	status, err := s.door.Status(ctx)
+// begin looks at the candidate before a sample, and begins the attack if args are those of one. The caller must stop the watch.
+func (g Siege) begin(ctx context.Context, v *peer.Candidate, sample *SlowSample, port int, args []string, url string) (w *watch, err error) {
+	if sample.Refused, err = refusals(ctx, v); err != nil {
+		return nil, err
+	}
+	if err = procstat.ResetPeak(v.Process.PID()); err != nil {
+		return nil, err
+	}
+	if sample.RSS, err = procstat.ReadPeak(v.Process.PID()); err != nil {
+		return nil, err
+	}
+	return g.watch(ctx, port, args, url)
+}
+
+// end ends the attack, and looks at what it has left.
+func (g Siege) end(ctx context.Context, v *peer.Candidate, sample *SlowSample, w *watch) (err error) {
+	if sample.Peak, err = procstat.ReadPeak(v.Process.PID()); err != nil {
+		return err
+	}
+	if err = w.finish(); err != nil {
+		return err
+	}
+	w.seen.sumUp(sample, lookEvery)
+	refused, err := refusals(ctx, v)
+	sample.Refused = refused - sample.Refused
+	return err
+}
+
+// refusals is how many clients pointsman has refused. The others do not tell.
+func refusals(ctx context.Context, v *peer.Candidate) (int, error) {
+	if v.Admin == "" {
+		return 0, nil
+	}
+	status, err := operator.Door(v.Admin).Status(ctx)
 	return status.Handshakes.Refused, err
 }
 
@@ -207,7 +247,7 @@ func (g Siege) watch(ctx context.Context, port int, args []string, url string) (
 	if args != nil {
 		args = append([]string{
 			"-c", fmt.Sprint(g.Slow), "-r", fmt.Sprint(g.Rate), "-i", "1", "-x", "24", "-p", "3", "-v", "0",
-			"-l", fmt.Sprint(int((g.window() + g.late()).Seconds()) + 1), "-u", url,
+			"-l", fmt.Sprint(g.seconds() + int(g.late().Seconds()) + 1), "-u", url,
 		}, args...)
 		var err error
 		if w.tool, err = peer.StartTool(peer.SlowHTTPTest, args...); err != nil {

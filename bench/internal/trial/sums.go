@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/pointsman/pointsman/bench/internal/crowd"
-	"github.com/pointsman/pointsman/bench/internal/latency"
 	"github.com/pointsman/pointsman/bench/internal/tempo"
 )
 
@@ -89,11 +88,11 @@ func (r *Relapse) sumUp(all history, zero time.Time, killed, back time.Duration)
 }
 
 // medianRatio is the median of the rounds' ratios of two p99, zero without any.
-func medianRatio[R any](rounds []R, p99 func(R) (of, to latency.Summary)) float64 {
+func medianRatio[R any](rounds []R, p99 func(R) (of, to float64)) float64 {
 	var ratios []float64
 	for _, r := range rounds {
-		if of, to := p99(r); to.P99 > 0 {
-			ratios = append(ratios, of.P99/to.P99)
+		if of, to := p99(r); to > 0 {
+			ratios = append(ratios, of/to)
 		}
 	}
 	return median(ratios)
