@@ -24,8 +24,7 @@ type SlowAttack struct {
 	Mode      string      `json:"mode"`
 	TLS       bool        `json:"tls"`
 	Rounds    []SlowRound `json:"rounds"`
-	// Ratio is the median over the rounds of the p99 during the attack divided by that without one.
-	Ratio float64 `json:"p99_ratio"`
+	Ratio     float64     `json:"p99_ratio"` // SlowRatio
 }
 
 // Name is what the attack is called.
@@ -116,7 +115,9 @@ func (s *SlowSample) sumUp() {
 	s.P50, s.P99 = median(p50), median(p99)
 }
 
-// sumUp takes the median of the rounds' ratios.
-func (a *SlowAttack) sumUp() {
-	a.Ratio = medianRatio(a.Rounds, func(x SlowRound) (of, to float64) { return x.Attack.P99, x.Quiet.P99 })
+func (a *SlowAttack) sumUp() { a.Ratio = SlowRatio(a.Rounds) }
+
+// SlowRatio is the median over the rounds of the p99 during the attack divided by that without one, zero without any.
+func SlowRatio(rounds []SlowRound) float64 {
+	return medianRatio(rounds, func(x SlowRound) (of, to float64) { return x.Attack.P99, x.Quiet.P99 })
 }
