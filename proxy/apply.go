@@ -29,6 +29,7 @@ func (p *Proxy) Apply(o Options) error {
 	}
 	p.relay.Configure(o.Relay)
 	p.world.Store(w)
+	p.memory.stir() // the marks may be others
 	old.closeDesks()
 	p.minders.follow(w)
 	for _, u := range w.options.Upstreams {

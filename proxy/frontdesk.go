@@ -53,7 +53,7 @@ func (p *Proxy) serveDesk(c *clientConn, in *content) (reply, error) {
 		return reply{}, errStopping
 	case path == healthPath || path == healthPath1 && d.Kind == azure.SignalR:
 		return d.health(string(c.request.Method), p.unready.Load()), nil
-	case p.memory.short.Load():
+	case p.memory.isShort():
 		return reply{}, errMemory
 	case path == listPath:
 		return negotiated(d.negotiator.List(d.asks(c, path))), nil

@@ -229,7 +229,7 @@ func (c *clientConn) readHead() error {
 			c.refused = true
 			p.counters.abandoned.Add(1)
 			return io.EOF
-		case seen == cap(c.head) && p.memory.short.Load():
+		case seen == cap(c.head) && p.memory.isShort():
 			refusal = errMemory // there is none for a longer head
 		default:
 			continue
@@ -255,7 +255,7 @@ func (p *Proxy) short() *handshake.Refusal {
 	switch {
 	case p.filesShort():
 		return errFiles
-	case p.memory.short.Load():
+	case p.memory.isShort():
 		return errMemory
 	}
 	return nil

@@ -8,9 +8,12 @@ import (
 )
 
 const (
-	// memoryEvery is how often the memory in use is looked at: a crowd can take
-	// hundreds of megabytes in a second.
+	// memoryEvery is how often the memory in use is looked at while somebody asks, or
+	// there is too little: a crowd can take hundreds of megabytes in a second.
 	memoryEvery = 100 * time.Millisecond
+	// memoryRest is how often it is looked at while nobody asks. A process at rest is
+	// woken as seldom as can be: 10 times a second is 0.2 % of a processor.
+	memoryRest = 2 * time.Second
 	// memoryShare is what the high mark is of the control group's limit, and the
 	// low mark of the high one, in percent.
 	memoryShare = 90
@@ -25,7 +28,27 @@ const (
 type memory struct {
 	short, tight atomic.Bool
 
+	rests atomic.Bool   // watchMemory does not look before memoryRest
+	bell  chan struct{} // room for one: it shall
+
 	pause time.Time // until when giveBack gives nothing; for watchMemory only
+}
+
+// isShort reports whether there is too little for what asks. It may be called
+// concurrently, by loops, too.
+func (m *memory) isShort() bool {
+	m.stir()
+	return m.short.Load()
+}
+
+// stir makes watchMemory look soon.
+func (m *memory) stir() {
+	if m.rests.Load() && m.rests.CompareAndSwap(true, false) {
+		select {
+		case m.bell <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // marks are where new sessions are refused, and where they are taken again, in
@@ -47,9 +70,8 @@ func (l *Limits) marks(group int64) (high, low int64) {
 // watchMemory looks at the memory in use until ctx is done.
 func (p *Proxy) watchMemory(ctx context.Context) {
 	group := groupLimit("/")
-	tick := time.NewTicker(memoryEvery)
-	defer tick.Stop()
 	for {
+		p.memory.rests.Store(true) // who asks from now on is not overheard
 		high, low := p.world.Load().options.Limits.marks(group)
 		if high > 0 {
 			used, short := residentMemory(), p.memory.short.Load()
@@ -63,11 +85,31 @@ func (p *Proxy) watchMemory(ctx context.Context) {
 				p.logger.Info("memory is not limited any more")
 			}
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		if !p.memory.rest(ctx) {
 			return
 		}
+	}
+}
+
+// rest returns when it is time to look again, or false when ctx is done.
+func (m *memory) rest(ctx context.Context) bool {
+	soon := time.NewTimer(memoryEvery)
+	defer soon.Stop()
+	if !m.short.Load() {
+		late := time.NewTimer(memoryRest)
+		defer late.Stop()
+		select {
+		case <-m.bell:
+		case <-late.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	select {
+	case <-soon.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

@@ -1,9 +1,14 @@
 package proxy
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestMemoryMarks: what is configured, and what follows from the control group.
@@ -29,6 +34,59 @@ func TestMemoryMarks(t *testing.T) {
 			t.Errorf("%s: %d, %d; want %d, %d", name, high, low, row.high, row.low)
 		}
 	}
+}
+
+// TestMemoryRest: nobody is woken for nothing, who asks is heard at once, and a crowd
+// that asks does not make it look all the time.
+func TestMemoryRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		m := memory{bell: make(chan struct{}, 1)}
+		began := time.Now()
+		var looks []time.Duration
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for {
+				m.rests.Store(true)
+				looks = append(looks, time.Since(began))
+				if !m.rest(ctx) {
+					return
+				}
+			}
+		}()
+		at := func(moment time.Duration) {
+			time.Sleep(moment - time.Since(began))
+			synctest.Wait()
+		}
+		at(memoryRest + time.Second)
+		for range 3 {
+			m.isShort() // it looks now
+		}
+		at(memoryRest + time.Second + memoryEvery/2)
+		m.isShort() // and a little later
+		at(3*time.Second + memoryRest)
+		m.short.Store(true)
+		m.stir()
+		at(3*time.Second + memoryRest + 2*memoryEvery)
+		m.short.Store(false)
+		at(20 * time.Second)
+		cancel()
+		<-ended
+		for range 2 { // with nobody to take the bell nobody waits either
+			m.rests.Store(true)
+			m.isShort()
+		}
+		const s, ms = time.Second, time.Millisecond
+		want := []time.Duration{
+			0, 2 * s, 3 * s, 3100 * ms, // rest; asked, and asked again
+			5 * s, 5100 * ms, 5200 * ms, 5300 * ms, // short of it
+			7300 * ms, 9300 * ms, 11300 * ms, 13300 * ms, 15300 * ms, 17300 * ms, 19300 * ms,
+		}
+		if diff := cmp.Diff(want, looks); diff != "" {
+			t.Errorf("looks (-want +got):\n%s", diff)
+		}
+	})
 }
 
 // TestMemoryJudgement: what is between the marks changes nothing.

@@ -76,6 +76,7 @@ func Check(o Options) error {
 // names every mistake.
 func New(o Options) (*Proxy, error) {
 	p := &Proxy{ending: make(chan struct{}), drained: newVacancy(), vacated: newVacancy(), losses: newLosses(), expiries: newExpiries()}
+	p.memory.bell = make(chan struct{}, 1)
 	p.cut, p.cutOff = context.WithCancel(context.Background())
 	p.counters.refusals = newRefusals()
 	w, err := newWorld(p, o, nil)

@@ -122,7 +122,7 @@ func (c *clientConn) readFrom(guest *relay.Guest) (whole bool, err error) {
 	limits := c.world.options.Limits.Head
 	for {
 		seen := len(c.head)
-		if seen > 0 && seen == cap(c.head) && c.proxy.memory.short.Load() {
+		if seen > 0 && seen == cap(c.head) && c.proxy.memory.isShort() {
 			return false, errMemory // there is none for a longer head
 		}
 		c.head = grow(c.head, limits.Size+1)

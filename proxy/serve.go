@@ -100,7 +100,7 @@ func (p *Proxy) enter(c *clientConn) (wait time.Duration, err error) {
 		refusal = errFull
 	case p.filesShort():
 		refusal = errFiles
-	case p.memory.short.Load():
+	case p.memory.isShort():
 		refusal = errMemory
 	case limits.SessionsPerAddress > 0:
 		if c.counted = p.addresses.enter(c.address(), limits.SessionsPerAddress); !c.counted {

@@ -19,13 +19,15 @@ func (l *loop) keepTime() {
 	l.seeOff(l.clock)
 	l.ring(l.clock)
 	l.openDoors()
-	if l.clock < l.sweepAt {
+	slices := len(l.sessions)/sweepSlice + 1
+	if l.clock < l.sweepAt && slices <= l.slices { // more would not be through in time
 		return
 	}
-	l.sweepAt = l.clock + l.relay.options.Load().sweepPeriod().Milliseconds()/sweepSlices
+	l.slices = slices
+	l.sweepAt = l.clock + max(1, l.relay.options.Load().sweepPeriod().Milliseconds()/int64(slices))
 	// From the end to the front: a release fills its gap with the last session,
 	// which has been visited then.
-	for n := len(l.sessions)/sweepSlices + 1; n > 0; n-- {
+	for n := (len(l.sessions) + slices - 1) / slices; n > 0; n-- {
 		if l.sweepPos <= 0 || l.sweepPos > len(l.sessions) {
 			l.sweepPos = len(l.sessions)
 			if l.sweepPos == 0 {
