@@ -5,7 +5,7 @@ import "github.com/spf13/cobra"
 func verbs() []*cobra.Command {
 	return []*cobra.Command{
 		allCommand(),
-		relayCommand(), bulkCommand(), idleCommand(), handshakesCommand(), failoverCommand(),
+		relayCommand(), trickleCommand(), bulkCommand(), idleCommand(), handshakesCommand(), failoverCommand(),
 		drainCommand(), flapCommand(), reloadCommand(), shutdownCommand(), stormCommand(),
 		tlsCommand(), sparesCommand(), slowCommand(), descriptorsCommand(), fanoutCommand(),
 		loadCommand(), echoCommand(), inboxCommand(),

@@ -28,6 +28,8 @@ type Options struct {
 	Opening int
 	// Size is the payload of a message in bytes.
 	Size int
+	// Every is the time between two messages of a session. Only a trickle contest uses it.
+	Every time.Duration
 	// Settle is how long idle sessions rest before memory is read. Only an idle contest uses it.
 	Settle time.Duration
 	// EchoLoops and LoadLoops are the threads at the two ends.

@@ -67,6 +67,7 @@ func (s *stage) measure(ctx context.Context, name string, round int, do work) (S
 		Connections: s.opts.Connections,
 		Opening:     s.opts.Opening,
 		Size:        s.opts.Size,
+		Every:       s.opts.Every,
 		Loops:       s.opts.LoadLoops,
 		Warmup:      s.opts.Warmup,
 		Duration:    s.opts.Duration,

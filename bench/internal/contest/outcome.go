@@ -62,7 +62,7 @@ func (e Entry) Errors() int64 {
 
 // Outcome is what a contest has measured.
 type Outcome struct {
-	// Experiment is relay, bulk, handshakes, idle or fanout; with TLS that is its last word, after tls, and both or resumed.
+	// Experiment is relay, trickle, bulk, handshakes, idle or fanout; with TLS that is its last word, after tls, and both or resumed.
 	Experiment string `json:"experiment"`
 	// Setting says in words what each candidate had to do.
 	Setting string `json:"setting"`
@@ -71,7 +71,7 @@ type Outcome struct {
 	Entries []Entry `json:"entries"`
 }
 
-// Kind is the experiment, with or without TLS: relay, bulk, handshakes, idle or fanout.
+// Kind is the experiment, with or without TLS: relay, trickle, bulk, handshakes, idle or fanout.
 func (o Outcome) Kind() string { return o.Experiment[strings.LastIndexByte(o.Experiment, ' ')+1:] }
 
 // Secure reports whether it was with TLS.

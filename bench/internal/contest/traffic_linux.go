@@ -16,6 +16,13 @@ func Relay(ctx context.Context, o Options) (Outcome, error) {
 	return traffic(ctx, o, "relay", messages(o), load.Relay)
 }
 
+// Trickle is the contest with small messages at a pace, each session in turn.
+func Trickle(ctx context.Context, o Options) (Outcome, error) {
+	setting := fmt.Sprintf("%d sessions, a message of %d bytes from each every %v, %.0f/s together",
+		o.Connections, o.Size, o.Every, float64(o.Connections)/o.Every.Seconds())
+	return traffic(ctx, o, "trickle", setting, load.Relay)
+}
+
 // Bulk is the contest with large messages, one in flight on each connection.
 func Bulk(ctx context.Context, o Options) (Outcome, error) {
 	return traffic(ctx, o, "bulk", messages(o), load.Relay)

@@ -53,6 +53,8 @@ func TestJudge(t *testing.T) {
 	f("later than one peer", "relay", samples{pointsman: at(9, 110), nginx: at(15, 100), haproxy: at(10, 150)}, true, false)
 	f("a peer without figures", "relay", samples{pointsman: at(9, 110), nginx: at(0, 0), haproxy: at(10, 150)}, false, false)
 
+	f("a trickle, enough", "trickle", samples{pointsman: at(19.9, 999), nginx: at(10, 100), haproxy: at(15, 150)}, true)
+	f("a trickle, too much", "trickle", samples{pointsman: at(20.1, 999), nginx: at(15, 100), haproxy: at(10, 150)}, false)
 	rate := func(r float64) contest.Sample { return contest.Sample{PerSecond: r} }
 	f("bulk, enough", "bulk", samples{pointsman: rate(1810), haproxy: rate(1000)}, true)
 	f("bulk, too little", "bulk", samples{pointsman: rate(1790), haproxy: rate(1000)}, false)
@@ -76,7 +78,7 @@ func TestJudge(t *testing.T) {
 }
 
 func TestNotJudged(t *testing.T) {
-	for _, experiment := range []string{"relay", "bulk", "idle", "handshakes", "tls idle", "tls both idle", "tls relay", "tls handshakes", "tls resumed handshakes"} {
+	for _, experiment := range []string{"relay", "trickle", "bulk", "idle", "handshakes", "tls idle", "tls both idle", "tls relay", "tls handshakes", "tls resumed handshakes"} {
 		for _, v := range Judge(outcome(experiment, map[string]contest.Sample{nginx: {CPU: 1}, haproxy: {CPU: 1}})) {
 			if v.Judged || v.Holds || !strings.Contains(v.String(), "not judged") {
 				t.Errorf("%s without pointsman: %v", experiment, v)

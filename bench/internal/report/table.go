@@ -23,7 +23,10 @@ func Print(w io.Writer, o contest.Outcome) error {
 		fanoutTable(&b, o)
 	default:
 		trafficTable(&b, o)
-		bottleneck(&b, o)
+		if o.Kind() != "trickle" { // where nobody goes as fast as he can
+			ratios(&b, o, "rate", perSecond)
+			bottleneck(&b, o)
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -50,12 +53,11 @@ func trafficTable(b *strings.Builder, o contest.Outcome) {
 		if own != "" {
 			user += fmt.Sprintf("\t%.2f", e.Median(func(s contest.Sample) float64 { return s.LoadCPU }))
 		}
-		fmt.Fprintf(t, "%s\t%.0f\t%s\t%s\t%.0f\t%.0f\t%d\t%.2f\t%.2f\t%.2f\t\n", e.Name, e.Median(perSecond), cost, user,
+		fmt.Fprintf(t, "%s\t%.0f\t%s\t%s\t%.0f\t%.0f\t%d\t%.3f\t%.3f\t%.3f\t\n", e.Name, e.Median(perSecond), cost, user,
 			e.Median(p50), e.Median(p99), e.Errors(), e.Median(func(s contest.Sample) float64 { return s.Busy }),
 			e.Median(loadBusy), e.Median(echoBusy))
 	}
 	_ = t.Flush() // a strings.Builder takes everything
-	ratios(b, o, "rate", perSecond)
 	ratios(b, o, "CPU", cpu)
 	ratios(b, o, "p99", p99)
 }

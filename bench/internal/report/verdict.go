@@ -33,6 +33,7 @@ func (v Verdict) String() string {
 const (
 	maxRelayCPU     = 1.05 // of the better peer
 	maxRelayP99     = 1.05 // of the better peer: "no worse" within the noise that the same program shows between runs
+	maxTrickleCPU   = 2    // of the better peer: each event wakes a scheduler; before the loops waited with its poller, it was 10
 	minBulkRate     = 1.8  // of HAProxy
 	maxIdleRSS      = 2048 // bytes
 	minHandshakeNgx = 0.7  // of nginx
@@ -63,6 +64,8 @@ func Judge(o contest.Outcome) []Verdict {
 			atMostEach(o, fmt.Sprintf("relay: CPU per round trip at most %.2f times the better of nginx and HAProxy", maxRelayCPU), maxRelayCPU, cpu),
 			atMostEach(o, fmt.Sprintf("relay: p99 no worse than the better of nginx and HAProxy (at most %.2f times)", maxRelayP99), maxRelayP99, p99),
 		}
+	case "trickle":
+		return []Verdict{atMostEach(o, fmt.Sprintf("trickle: CPU per round trip at most %d times the better of nginx and HAProxy", maxTrickleCPU), maxTrickleCPU, cpu)}
 	case "bulk":
 		return []Verdict{atLeast(o, fmt.Sprintf("bulk: at least %.1f times HAProxy's round trips", minBulkRate), haproxy, minBulkRate)}
 	case "tls idle", "tls both idle":
