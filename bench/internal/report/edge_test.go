@@ -59,14 +59,15 @@ func TestSpares(t *testing.T) {
 }
 
 func siege() trial.Slow {
-	quiet := trial.SlowSample{P50: 100, P99: 1000}
+	quiet := trial.SlowSample{P50: 100, P99: 500}
+	ordinary := trial.SlowSample{P50: 100, P99: 1000, Opened: 100}
 	attack := trial.SlowSample{
 		P50: 100, P99: 1100, Alive: []int{10, 100, 40, 0}, Every: 0.25, Opened: 100, Refused: 100, Longest: 4.2,
 		RSS: 20 << 20, Peak: 24 << 20,
 	}
 	return trial.Slow{Sessions: 1000, PerSecond: 2000, Slow: 100, SlowRate: 50, Deadline: 3, Attacks: []trial.SlowAttack{
-		{Candidate: pointsman, Mode: "slow header", Ratio: 1.1, Rounds: []trial.SlowRound{{Quiet: quiet, Attack: attack}, {Quiet: quiet, Attack: attack}}},
-		{Candidate: pointsman, Mode: "slow read", TLS: true, Ratio: 0.9, Rounds: []trial.SlowRound{{Quiet: quiet, Attack: attack}}},
+		{Candidate: pointsman, Mode: "slow header", Ratio: 1.1, Rounds: []trial.SlowRound{{Alone: quiet, Ordinary: ordinary, Attack: attack}, {Alone: quiet, Ordinary: ordinary, Attack: attack}}},
+		{Candidate: pointsman, Mode: "slow read", TLS: true, Ratio: 0.9, Rounds: []trial.SlowRound{{Alone: quiet, Ordinary: ordinary, Attack: attack}}},
 		// Nothing is asked of the others.
 		{Candidate: nginx, Mode: "slow read", TLS: true, Ratio: 2.5, Rounds: []trial.SlowRound{{Errors: 1, Attack: trial.SlowSample{Longest: 9, Left: 8, Peak: 1 << 30}}}},
 	}}
@@ -91,11 +92,16 @@ func TestSlow(t *testing.T) {
 			t.Errorf("with an attack that hardly arrived: %v", v)
 		}
 	}
+	few = siege()
+	few.Attacks[0].Rounds[0].Ordinary.Opened = 3
+	if v := JudgeSlow(few)[0]; v.Judged {
+		t.Errorf("with ordinary clients that hardly arrived: %v", v)
+	}
 	var b strings.Builder
 	if err := PrintSlow(&b, siege()); err != nil {
 		t.Fatal(err)
 	}
-	printed(t, b.String(), "1000 sessions", "slow read, wss", "1.10", "4.2", "alive every 0.25 s, slow header, ws, pointsman: 10 100 40 0")
+	printed(t, b.String(), "1000 sessions", "slow read, wss", "1.10", "2.20", "4.2", "alive every 0.25 s, slow header, ws, pointsman: 10 100 40 0")
 }
 
 func TestScarcity(t *testing.T) {

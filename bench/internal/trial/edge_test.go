@@ -49,7 +49,7 @@ func TestSlowSeconds(t *testing.T) {
 func TestSlowRatio(t *testing.T) {
 	round := func(quiet, attack float64) SlowRound {
 		p99 := func(us float64) SlowSample { return SlowSample{P99: us} }
-		return SlowRound{Quiet: p99(quiet), Attack: p99(attack)}
+		return SlowRound{Alone: p99(quiet / 2), Ordinary: p99(quiet), Attack: p99(attack)}
 	}
 	for _, row := range []struct {
 		rounds []SlowRound
@@ -61,8 +61,8 @@ func TestSlowRatio(t *testing.T) {
 		{[]SlowRound{round(100, 200), round(100, 100)}, 1.5},
 	} {
 		a := SlowAttack{Rounds: row.rounds}
-		if a.sumUp(); a.Ratio != row.want {
-			t.Errorf("%v, want %v", a.Ratio, row.want)
+		if a.sumUp(); a.Ratio != row.want || a.Alone != 2*row.want {
+			t.Errorf("%v and %v, want %v and twice that", a.Ratio, a.Alone, row.want)
 		}
 	}
 }

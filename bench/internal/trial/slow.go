@@ -24,7 +24,9 @@ type SlowAttack struct {
 	Mode      string      `json:"mode"`
 	TLS       bool        `json:"tls"`
 	Rounds    []SlowRound `json:"rounds"`
-	Ratio     float64     `json:"p99_ratio"` // SlowRatio
+	// Ratio is SlowRatio, and Alone the same to the p99 without any clients but the sessions.
+	Ratio float64 `json:"p99_ratio"`
+	Alone float64 `json:"p99_ratio_to_alone"`
 }
 
 // Name is what the attack is called.
@@ -35,14 +37,16 @@ func (a *SlowAttack) Name() string {
 	return a.Mode + ", ws"
 }
 
-// SlowRound is one measurement without an attack and one with it, of the same sessions.
+// SlowRound is three measurements of the same sessions: alone, beside clients that come as often as those of an attack and are not slow,
+// and beside the attack.
 type SlowRound struct {
-	Errors int64      `json:"errors"` // of the sessions
-	Quiet  SlowSample `json:"quiet"`
-	Attack SlowSample `json:"attack"`
+	Errors   int64      `json:"errors"` // of the sessions
+	Alone    SlowSample `json:"alone"`
+	Ordinary SlowSample `json:"ordinary"`
+	Attack   SlowSample `json:"attack"`
 }
 
-// SlowSample is one of the two. Without an attack nobody is slow.
+// SlowSample is one of the three. The slow ones are, in the second, those who are not.
 type SlowSample struct {
 	// Latency is that of each second. P50 and P99 are medians of these, in microseconds, so that they are those of an ordinary second: on a
 	// machine that others share, one bad moment can be all of the p99 of a minute.
@@ -115,9 +119,12 @@ func (s *SlowSample) sumUp() {
 	s.P50, s.P99 = median(p50), median(p99)
 }
 
-func (a *SlowAttack) sumUp() { a.Ratio = SlowRatio(a.Rounds) }
+func (a *SlowAttack) sumUp() {
+	a.Ratio = SlowRatio(a.Rounds)
+	a.Alone = medianRatio(a.Rounds, func(x SlowRound) (of, to float64) { return x.Attack.P99, x.Alone.P99 })
+}
 
-// SlowRatio is the median over the rounds of the p99 during the attack divided by that without one, zero without any.
+// SlowRatio is the median over the rounds of the p99 during the attack divided by that beside ordinary clients, zero without any.
 func SlowRatio(rounds []SlowRound) float64 {
-	return medianRatio(rounds, func(x SlowRound) (of, to float64) { return x.Attack.P99, x.Quiet.P99 })
+	return medianRatio(rounds, func(x SlowRound) (of, to float64) { return x.Attack.P99, x.Ordinary.P99 })
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/pointsman/pointsman/bench/internal/authority"
@@ -59,8 +60,12 @@ func (g Siege) seconds() int {
 // late is how long the end of an attack is waited for that had to wait for its turn on a busy machine.
 func (g Siege) late() time.Duration { return 2*g.Deadline + 2*afterwards }
 
-// RunSlow lets sessions send at a fixed pace, for a time beside an attack and for a time without, through each candidate in turn, with
-// and without TLS.
+// ordinary makes slowhttptest a client that asks and takes the answer. To come and to go is the same work for the router, its handshake of TLS
+// included: what an attack adds to that is what being slow does.
+var ordinary = []string{"-X", "-w", "65535", "-y", "65535", "-n", "1", "-z", "65535", "-k", "1"}
+
+// RunSlow lets sessions send at a fixed pace, for a time alone, for a time beside ordinary clients, and for a time beside an attack,
+// through each candidate in turn, with and without TLS.
 func RunSlow(ctx context.Context, o Options, g Siege) (Slow, error) {
 	res := Slow{
 		Sessions: g.Sessions, PerSecond: float64(g.Sessions) / g.Every.Seconds(), Size: g.Size,
@@ -112,7 +117,7 @@ func (g Siege) attacks(ctx context.Context, o Options, clients peer.TLS) (all []
 					i := (i + round) % len(victims)
 					v := victims[i]
 					s.progress("  %s: round %d of %d: %s", one.Name(), round+1, g.Rounds, v.Name)
-					r, err := g.round(ctx, s, v, clients, mode.args, round%2 == 1)
+					r, err := g.round(ctx, s, v, clients, mode.args, round)
 					if err != nil {
 						return v.Blame(err)
 					}
@@ -130,8 +135,8 @@ func (g Siege) attacks(ctx context.Context, o Options, clients peer.TLS) (all []
 	return all, err
 }
 
-// round measures the same sessions without an attack and with one; the attack may come first.
-func (g Siege) round(ctx context.Context, s *stage, v *peer.Candidate, clients peer.TLS, args []string, attackFirst bool) (SlowRound, error) {
+// round measures the same sessions in each of the three ways. The next round begins with another one.
+func (g Siege) round(ctx context.Context, s *stage, v *peer.Candidate, clients peer.TLS, args []string, number int) (SlowRound, error) {
 	var res SlowRound
 	o := load.Options{Target: v.Addr, Connections: g.Sessions, Size: g.Size, Loops: s.Loops, Every: g.Every, Duration: time.Second}
 	url := "http://" + v.Addr + "/"
@@ -142,10 +147,10 @@ func (g Siege) round(ctx context.Context, s *stage, v *peer.Candidate, clients p
 	if err != nil {
 		return res, fmt.Errorf("address: %w", err)
 	}
-	order := [...]*SlowSample{&res.Quiet, &res.Attack}
-	if attackFirst {
-		order[0], order[1] = order[1], order[0]
-	}
+	order := []*SlowSample{&res.Alone, &res.Ordinary, &res.Attack}
+	others := [][]string{nil, ordinary, args}
+	first := number % len(order)
+	order, others = slices.Concat(order[first:], order[:first]), slices.Concat(others[first:], others[:first])
 	var (
 		seconds = g.seconds()
 		second  int // the one that is measured
@@ -154,12 +159,8 @@ func (g Siege) round(ctx context.Context, s *stage, v *peer.Candidate, clients p
 	defer func() { _ = w.stop() }() // after an error there is another one
 	o.Begin = func() (err error) {
 		if second%seconds == 0 {
-			sample := order[second/seconds]
-			attack := args
-			if sample == &res.Quiet {
-				attack = nil
-			}
-			w, err = g.begin(ctx, v, sample, int(at.Port()), attack, url)
+			i := second / seconds
+			w, err = g.begin(ctx, v, order[i], int(at.Port()), others[i], url)
 		}
 		return err
 	}
@@ -185,7 +186,7 @@ func (g Siege) round(ctx context.Context, s *stage, v *peer.Candidate, clients p
 	return res, nil
 }
 
-// begin looks at the candidate before a sample, and begins the attack if args are those of one. The caller must stop the watch.
+// begin looks at the candidate before a sample, and lets others come as args say, if at all. The caller must stop the watch.
 func (g Siege) begin(ctx context.Context, v *peer.Candidate, sample *SlowSample, port int, args []string, url string) (w *watch, err error) {
 	if sample.Refused, err = refusals(ctx, v); err != nil {
 		return nil, err
