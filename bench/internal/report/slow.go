@@ -79,7 +79,7 @@ func JudgeSlow(r trial.Slow) []Verdict {
 		}
 		from := len(c.all)
 		c.add(a.Ratio > 0 && a.Ratio <= maxOneSlowP99 && errors == 0, fmt.Sprintf("%s: p99 of sessions at most %.2f times that beside clients who are not slow", name, maxOneSlowP99),
-			"%.2f times, and %.2f times that without any%s; medians of %d rounds, %d errors", a.Ratio, a.Alone, others, len(a.Rounds), errors)
+			"%.2f times, and %.2f times that without any%s; means of %d rounds, %d errors", a.Ratio, a.Alone, others, len(a.Rounds), errors)
 		bound := r.Deadline + maxSlowLate
 		c.add(left == 0 && longest <= bound, fmt.Sprintf("%s: none is there longer than the deadline and %.2f s", name, maxSlowLate),
 			"longest %.2f s of %.2f s, %d left", longest, bound, left)
@@ -95,7 +95,7 @@ func JudgeSlow(r trial.Slow) []Verdict {
 	}
 	ratio := trial.SlowRatio(rounds)
 	c.add(ratio > 0 && ratio <= maxSlowP99, fmt.Sprintf("all attacks: p99 of sessions at most %.2f times that beside clients who are not slow", maxSlowP99),
-		"%.2f times, median of %d rounds", ratio, len(rounds))
+		"%.2f times, mean of %d rounds", ratio, len(rounds))
 	if v := &c.all[len(c.all)-1]; thin || len(rounds) == 0 {
 		v.Judged, v.Holds = false, false
 	}

@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -57,11 +58,13 @@ func TestSlowRatio(t *testing.T) {
 	}{
 		{nil, 0},
 		{[]SlowRound{round(0, 5)}, 0},
-		{[]SlowRound{round(100, 200), round(100, 110), round(100, 100)}, 1.1},
-		{[]SlowRound{round(100, 200), round(100, 100)}, 1.5},
+		{[]SlowRound{round(100, 110)}, 1.1},
+		{[]SlowRound{round(100, 200), round(100, 50), round(100, 0)}, 0},
+		{[]SlowRound{round(100, 400), round(100, 100)}, 2},
+		{[]SlowRound{round(100, 200), round(200, 100)}, 1},
 	} {
 		a := SlowAttack{Rounds: row.rounds}
-		if a.sumUp(); a.Ratio != row.want || a.Alone != 2*row.want {
+		if a.sumUp(); math.Abs(a.Ratio-row.want) > 1e-9 || math.Abs(a.Alone-2*row.want) > 1e-9 {
 			t.Errorf("%v and %v, want %v and twice that", a.Ratio, a.Alone, row.want)
 		}
 	}

@@ -121,10 +121,11 @@ func (s *SlowSample) sumUp() {
 
 func (a *SlowAttack) sumUp() {
 	a.Ratio = SlowRatio(a.Rounds)
-	a.Alone = medianRatio(a.Rounds, func(x SlowRound) (of, to float64) { return x.Attack.P99, x.Alone.P99 })
+	a.Alone = meanRatio(a.Rounds, func(x SlowRound) (of, to float64) { return x.Attack.P99, x.Alone.P99 })
 }
 
-// SlowRatio is the median over the rounds of the p99 during the attack divided by that beside ordinary clients, zero without any.
+// SlowRatio is the geometric mean over the rounds of the p99 during the attack divided by that beside ordinary clients, zero if it is not known of
+// each. Bad moments are left out already by the medians over the seconds, and of a few rounds a median is hardly more than one of them.
 func SlowRatio(rounds []SlowRound) float64 {
-	return medianRatio(rounds, func(x SlowRound) (of, to float64) { return x.Attack.P99, x.Ordinary.P99 })
+	return meanRatio(rounds, func(x SlowRound) (of, to float64) { return x.Attack.P99, x.Ordinary.P99 })
 }

@@ -2,6 +2,7 @@ package trial
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -96,6 +97,22 @@ func medianRatio[R any](rounds []R, p99 func(R) (of, to float64)) float64 {
 		}
 	}
 	return median(ratios)
+}
+
+// meanRatio is the geometric mean of the rounds' ratios of two p99, zero if one is not known, or without any.
+func meanRatio[R any](rounds []R, p99 func(R) (of, to float64)) float64 {
+	sum := 0.0
+	for _, r := range rounds {
+		of, to := p99(r)
+		if of <= 0 || to <= 0 {
+			return 0
+		}
+		sum += math.Log(of / to)
+	}
+	if len(rounds) == 0 {
+		return 0
+	}
+	return math.Exp(sum / float64(len(rounds)))
 }
 
 // median is zero without any values. It sorts them.
