@@ -45,7 +45,7 @@ type loop struct {
 	message message
 	request upgrade.Request
 
-	parts  []part
+	parts  []part // of the run, by interval
 	errors Errors
 	pacer
 	err error // what made the loop give up
@@ -76,7 +76,7 @@ func newLoop(r *run, target netip.AddrPort, sessions, width, number int) (*loop,
 	if err != nil {
 		return nil, err
 	}
-	parts := make([]part, r.parts)
+	parts := make([]part, r.intervals)
 	for i := range parts {
 		parts[i].latency = latency.New()
 	}

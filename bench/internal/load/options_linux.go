@@ -38,7 +38,7 @@ type Options struct {
 	// Patience is how long a handshake, or the last message of a session, may take before it counts as stalled;
 	// default 10 s.
 	Patience time.Duration
-	// Begin and End, if set, are called at the two ends of the measured interval, and there only: in the run's own
+	// Begin and End, if set, are called at the two ends of each measured interval, and there only: in the run's own
 	// goroutine, while the load goes on. An error ends the run.
 	Begin, End func() error
 }

@@ -45,12 +45,12 @@ const (
 
 // run is the state that the loops of one run share.
 type run struct {
-	opts  Options
-	mode  mode
-	parts int // intervals that are counted
-	phase atomic.Int32
-	loops []*loop
-	left  atomic.Int64 // handshakes still to count, if Options.Count is set
+	opts      Options
+	mode      mode
+	intervals int // that are counted
+	phase     atomic.Int32
+	loops     []*loop
+	left      atomic.Int64 // handshakes still to count, if Options.Count is set
 
 	reached chan struct{} // one value per loop whenever it has nothing more to do in the current phase
 	wg      sync.WaitGroup
@@ -113,12 +113,12 @@ func first(all []Result, err error) (Result, error) {
 
 // start makes the loops, lets script move them through the phases, and collects what they counted. script returns the
 // lengths of the measured intervals.
-func start(ctx context.Context, o Options, m mode, parts int, script func(context.Context, *run) ([]time.Duration, error)) ([]Result, error) {
+func start(ctx context.Context, o Options, m mode, intervals int, script func(context.Context, *run) ([]time.Duration, error)) ([]Result, error) {
 	o, target, err := o.withDefaults()
 	if err != nil {
 		return nil, fmt.Errorf("load options: %w", err)
 	}
-	r := &run{opts: o, mode: m, parts: parts, ended: make(chan struct{})}
+	r := &run{opts: o, mode: m, intervals: intervals, ended: make(chan struct{})}
 	r.left.Store(int64(o.Count))
 	n := min(o.Loops, o.Opening)
 	if m != handshakes {
@@ -147,15 +147,15 @@ func start(ctx context.Context, o Options, m mode, parts int, script func(contex
 		close(r.ended)
 	}()
 
-	intervals, err := script(ctx, r)
+	took, err := script(ctx, r)
 	r.enter(ending)
 	<-r.ended
 	if err := errors.Join(append(r.errs, err)...); err != nil {
 		return nil, fmt.Errorf("load on %s: %w", target, err)
 	}
-	all := make([]Result, len(intervals))
-	for i, took := range intervals {
-		all[i] = r.result(i, took)
+	all := make([]Result, len(took))
+	for i := range all {
+		all[i] = r.result(i, took[i])
 	}
 	return all, nil
 }
@@ -191,8 +191,8 @@ func (r *run) measure(ctx context.Context) ([]time.Duration, error) {
 	if r.opts.Count > 0 {
 		counted = r.reached
 	}
-	intervals := make([]time.Duration, r.parts)
-	for i := range intervals {
+	took := make([]time.Duration, r.intervals)
+	for i := range took {
 		if err := r.pause(ctx, r.opts.Warmup, nil); err != nil {
 			return nil, err
 		}
@@ -204,13 +204,13 @@ func (r *run) measure(ctx context.Context) ([]time.Duration, error) {
 		if err := r.pause(ctx, r.opts.Duration, counted); err != nil {
 			return nil, err
 		}
-		intervals[i] = time.Since(begun)
+		took[i] = time.Since(begun)
 		r.enter(cooling(i))
 		if err := r.opts.End(); err != nil {
 			return nil, err
 		}
 	}
-	return intervals, nil
+	return took, nil
 }
 
 // pause waits for d, or less if the run ends or early delivers.
