@@ -46,7 +46,7 @@ type SlowRound struct {
 	Attack   SlowSample `json:"attack"`
 }
 
-// SlowSample is one of the three. The slow ones are, in the second, those who are not.
+// SlowSample is one of the three. What it says of slow ones is about the ordinary clients in the second.
 type SlowSample struct {
 	// Latency is that of each second. P50 and P99 are medians of these, in microseconds, so that they are those of an ordinary second: on a
 	// machine that others share, one bad moment can be all of the p99 of a minute.

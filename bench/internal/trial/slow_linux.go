@@ -26,7 +26,7 @@ type Siege struct {
 	Rate       int           // of them opened in a second
 	Deadline   time.Duration // for a client's head
 	Rounds     int
-	// Brief leaves out two of the attacks without TLS, and Only, if set, those whose name it does not match.
+	// Brief leaves out two of the attacks without TLS, and with TLS all candidates but the first; and Only, if set, those whose name it does not match.
 	Brief bool
 	Only  *regexp.Regexp
 }
@@ -95,8 +95,12 @@ func (g Siege) attacks(ctx context.Context, o Options, clients peer.TLS) (all []
 		if err != nil {
 			return err
 		}
+		names := g.Candidates
+		if g.Brief && clients.Clients {
+			names = names[:1]
+		}
 		var victims []*peer.Candidate
-		for _, name := range g.Candidates {
+		for _, name := range names {
 			c, err := peer.Start(ctx, name, peer.Stand{
 				Dir: filepath.Join(o.Dir, "slow-"+name), Upstream: u.addr, Pointsman: o.Pointsman, TLS: clients, Deadline: g.Deadline,
 			})
@@ -107,28 +111,28 @@ func (g Siege) attacks(ctx context.Context, o Options, clients peer.TLS) (all []
 			victims = append(victims, c)
 		}
 		for i, mode := range slowModes {
-			one := SlowAttack{Mode: mode.name, TLS: clients.Clients}
-			if g.Brief && !clients.Clients && i > 0 || g.Only != nil && !g.Only.MatchString(one.Name()) {
+			attack := SlowAttack{Mode: mode.name, TLS: clients.Clients}
+			if g.Brief && !clients.Clients && i > 0 || g.Only != nil && !g.Only.MatchString(attack.Name()) {
 				continue
 			}
-			made := make([]SlowAttack, len(victims))
+			rounds := make([][]SlowRound, len(victims))
 			for round := range g.Rounds {
-				for i := range victims {
-					i := (i + round) % len(victims)
+				for turn := range victims {
+					i := (turn + round) % len(victims)
 					v := victims[i]
-					s.progress("  %s: round %d of %d: %s", one.Name(), round+1, g.Rounds, v.Name)
+					s.progress("  %s: round %d of %d: %s", attack.Name(), round+1, g.Rounds, v.Name)
 					r, err := g.round(ctx, s, v, clients, mode.args, round)
 					if err != nil {
 						return v.Blame(err)
 					}
-					made[i].Rounds = append(made[i].Rounds, r)
+					rounds[i] = append(rounds[i], r)
 				}
 			}
 			for i, v := range victims {
-				made[i].Candidate, made[i].Mode, made[i].TLS = v.Name, one.Mode, one.TLS
-				made[i].sumUp()
+				attack.Candidate, attack.Rounds = v.Name, rounds[i]
+				attack.sumUp()
+				all = append(all, attack)
 			}
-			all = append(all, made...)
 		}
 		return nil
 	})
