@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pointsman/pointsman/health"
 )
@@ -27,7 +28,7 @@ func TestReplaces(t *testing.T) {
 	for range 3 {
 		leases = append(leases, pick(first))
 	}
-	first.CountSession()
+	first.CountSession(time.Millisecond)
 	first.Disable("upgrade")
 
 	second := build(t, member{name: "a", role: Secondary, weight: 7, replaces: first})

@@ -78,6 +78,7 @@ type tally struct {
 	sessions          atomic.Uint64
 	handshakeFailures atomic.Uint64
 	lost              atomic.Uint64
+	openings          openings
 
 	sparesReady  atomic.Int64
 	sparesUsed   atomic.Uint64
@@ -273,8 +274,14 @@ func (u *Upstream) Totals() Totals {
 	}
 }
 
-// CountSession counts a session that was opened.
-func (u *Upstream) CountSession() { u.sessions.Add(1) }
+// CountSession counts a session that was opened, and how long its client has waited for that.
+func (u *Upstream) CountSession(took time.Duration) {
+	u.sessions.Add(1)
+	u.openings.add(took)
+}
+
+// Openings returns how long clients have waited for the sessions of [Totals]. The slices are the caller's. Together the counters are not one moment.
+func (u *Upstream) Openings() Openings { return u.openings.read() }
 
 // CountHandshakeFailure counts a handshake that failed.
 func (u *Upstream) CountHandshakeFailure() { u.handshakeFailures.Add(1) }

@@ -112,7 +112,7 @@ func TestDisable(t *testing.T) {
 func TestTotals(t *testing.T) {
 	u := build(t, member{name: "a"})
 	for range 3 {
-		u.CountSession()
+		u.CountSession(time.Millisecond)
 	}
 	u.CountHandshakeFailure()
 	u.CountHandshakeFailure()

@@ -269,10 +269,11 @@ func (p *Proxy) joinHere(guest *relay.Guest, c *clientConn) {
 		p.abandon(c, lease)
 		return
 	}
+	took := time.Since(c.search.began)
 	s := p.accept(c, lease)
 	guest.Join(c.pair(s))
 	// Not earlier: who has seen the count must find the session.
-	lease.Upstream().CountSession()
+	lease.Upstream().CountSession(took)
 }
 
 // handOver gives a client to the HTTP server.

@@ -21,6 +21,7 @@ type search struct {
 	last     error      // of the last attempt
 	full     *admission // of the first upstream that was passed over
 	fault    error      // of the route's router
+	began    time.Time
 
 	// The attempt under way.
 	stage  searchStage
@@ -45,7 +46,7 @@ const (
 
 // begin begins the search for c.
 func (s *search) begin(c *clientConn) {
-	*s = search{request: pool.Request{
+	*s = search{began: time.Now(), request: pool.Request{
 		Host:   string(c.request.Host),
 		Path:   string(c.request.Path),
 		Query:  string(c.request.Query),

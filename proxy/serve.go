@@ -144,13 +144,14 @@ func (p *Proxy) join(c *clientConn, conn net.Conn, lease pool.Lease) {
 		p.abandon(c, lease)
 		return
 	}
+	took := time.Since(c.search.began)
 	s := p.accept(c, lease)
 	pair := c.pair(s)
 	pair.Client, pair.Upstream = c.Conn, conn
 	handle, err := p.relay.Join(pair)
 	if err == nil {
 		// Not earlier: who has seen the count must find the session.
-		lease.Upstream().CountSession()
+		lease.Upstream().CountSession(took)
 		if s.expires {
 			p.expiries.add(s, handle, c.ticket.ends())
 		}

@@ -71,9 +71,14 @@ func say(ctx *fasthttp.RequestCtx, status int, body any) {
 	ctx.SetStatusCode(status)
 	ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
 	ctx.Response.Header.Set(fasthttp.HeaderXContentTypeOptions, "nosniff")
-	if text, ok := body.(plain); ok {
+	switch body := body.(type) {
+	case plain:
 		ctx.SetContentType("text/plain; charset=utf-8")
-		ctx.SetBodyString(string(text) + "\n")
+		ctx.SetBodyString(string(body) + "\n")
+		return
+	case exposition:
+		ctx.SetContentType(body.kind)
+		ctx.SetBody(body.text)
 		return
 	}
 	bytes, err := json.MarshalIndent(body, "", "  ")

@@ -6,6 +6,7 @@
 //	GET  /healthz                   200 while the process runs
 //	GET  /readyz                    200 while a new client would find an upstream, else 503
 //	GET  /status                    everything, as JSON ([Status])
+//	GET  /metrics                   the same for Prometheus (metrics.go)
 //	GET  /upstreams                 the upstreams alone ([Upstreams])
 //	GET  /upstreams/NAME            one of them ([Upstream])
 //	GET  /drains                    drains, also the last that ended ([Drains])

@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
 	"github.com/pointsman/pointsman/internal/listener"
@@ -44,10 +45,11 @@ type Options struct {
 
 // Door serves the operator. Make one with [New].
 type Door struct {
-	options Options // but for the token
-	guard   guard
-	began   time.Time
-	server  *fasthttp.Server
+	options  Options // but for the token
+	guard    guard
+	began    time.Time
+	registry *prometheus.Registry
+	server   *fasthttp.Server
 }
 
 const (
@@ -70,6 +72,7 @@ func New(o Options) (*Door, error) {
 	d := &Door{guard: newGuard(o.Token, o.Host), began: time.Now()}
 	o.Token = ""
 	d.options = o
+	d.registry = newRegistry(d)
 	d.server = &fasthttp.Server{
 		Handler:                      d.serve,
 		ErrorHandler:                 refuseBytes,

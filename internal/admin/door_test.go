@@ -102,7 +102,7 @@ func TestPaths(t *testing.T) {
 	if u := r.look().Upstreams[0]; u.Disabled {
 		t.Errorf("one of these has disabled east: %+v", u)
 	}
-	for _, path := range []string{"/healthz", "/readyz", "/status", "/upstreams", "/drains", "/reload", "/debug/pprof/", "/debug/vars"} {
+	for _, path := range []string{"/healthz", "/readyz", "/status", "/metrics", "/upstreams", "/drains", "/reload", "/debug/pprof/", "/debug/vars"} {
 		a, err := r.client.Get("http://" + r.data + path)
 		if err != nil {
 			t.Fatal(err)

@@ -27,6 +27,7 @@ var places = []place{
 	{path: "/healthz", get: (*Door).alive},
 	{path: "/readyz", get: (*Door).readiness},
 	{path: "/status", get: (*Door).tellAll},
+	{path: "/metrics", get: (*Door).tellMetrics},
 	{path: "/upstreams", get: (*Door).tellUpstreams},
 	{path: "/upstreams/NAME", get: (*Door).tellUpstream},
 	{path: "/upstreams/NAME/drain", post: (*Door).drain},
