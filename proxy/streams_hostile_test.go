@@ -171,6 +171,8 @@ func TestStreamsHoldLong(t *testing.T) {
 	time.Sleep(300 * time.Millisecond) // what must not end it has had its time
 	c.send(t, masked(textFrame, "hello"))
 	up.wants(textFrame, "hello")
+	_, _ = up.Write(plain(textFrame, "world"))
+	c.wants(t, textFrame, "world")
 }
 
 // TestStreamsRapidReset asks and resets as fast as it can. The upstream is asked by

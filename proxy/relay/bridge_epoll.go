@@ -102,6 +102,7 @@ func (r *Relay) bridge(p *Pair) (*bridge, error) {
 		unix.Close(fds[1])
 		return nil, net.ErrClosed
 	}
+	_ = p.Client.SetDeadline(time.Time{}) // that of the handshake; where it fails the first read does, too
 	b := &bridge{client: p.Client, near: near, group: &r.bridges.group}
 	b.parts.Store(bridgeParts)
 	ended := p.Ended

@@ -64,6 +64,9 @@ func (r *Relay) join(p Pair) (*Session, error) {
 	s := newSession(r, p)
 	s.changed.L = &s.mu
 	s.legs[client].conn, s.legs[upstream].conn = p.Client, p.Upstream
+	for _, conn := range [...]net.Conn{p.Client, p.Upstream} {
+		_ = conn.SetDeadline(time.Time{}) // those of the handshake; where it fails the first read does, too
+	}
 	early := [2][]byte{append([]byte(nil), p.FromClient...), append([]byte(nil), p.FromUpstream...)}
 	r.mu.Lock()
 	if r.stopped {

@@ -320,6 +320,31 @@ func readSome(t testing.TB, random *rand.Rand, near net.Conn, n int) []byte {
 	return got
 }
 
+// The deadlines of the handshakes are not those of the session.
+func TestJoinAfterDeadlines(t *testing.T) { eachScheme(t, everywhere, testJoinAfterDeadlines) }
+
+func testJoinAfterDeadlines(t *testing.T, over scheme) {
+	r := start(t, Options{}, over)
+	for i := range 4 {
+		l, p := r.meet(t)
+		if i == 3 && over[client] == 0 { // opened by somebody else
+			hide(&p)
+		}
+		for _, conn := range []net.Conn{p.Client, p.Upstream} {
+			if err := conn.SetDeadline(time.Now().Add(-time.Second)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.carry(l, p)
+		c, u := masked(textFrame, "hello"), unmasked(textFrame, "hello")
+		l.client.send(c)
+		l.upstream.bytes(c)
+		l.upstream.send(u)
+		l.client.bytes(u)
+		l.goodBye(sent(1, c), sent(1, u))
+	}
+}
+
 // An end that comes before the join is seen by the session.
 func TestJoinAfterTheEnd(t *testing.T) { eachScheme(t, everywhere, testJoinAfterTheEnd) }
 

@@ -95,7 +95,9 @@ func (o *Options) sweepPeriod() time.Duration {
 // Pair is two connections whose handshakes are done: the client has been
 // answered 101 and the upstream has answered 101.
 type Pair struct {
-	Client, Upstream net.Conn // the client's may be any, such as a stream of HTTP/2
+	// The client's may be any, such as a stream of HTTP/2. Deadlines that are set do
+	// not matter any more.
+	Client, Upstream net.Conn
 	// FromClient and FromUpstream are bytes that were read behind the
 	// handshakes; they are relayed first. The relay does not keep them.
 	FromClient, FromUpstream []byte
