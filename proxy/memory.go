@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"runtime/debug"
 	"sync/atomic"
@@ -32,6 +33,7 @@ type memory struct {
 	bell  chan struct{} // room for one: it shall
 
 	pause time.Time // until when giveBack gives nothing; for watchMemory only
+	top   string    // where the file system begins, if not at /
 }
 
 // isShort reports whether there is too little for what asks. It may be called
@@ -53,12 +55,12 @@ func (m *memory) stir() {
 
 // marks are where new sessions are refused, and where they are taken again, in
 // bytes; 0 means never.
-func (l *Limits) marks(group int64) (high, low int64) {
+func (l *Limits) marks(of group) (high, low int64) {
 	switch {
 	case l.MemoryHigh > 0:
 		high = l.MemoryHigh
 	case l.MemoryHigh == 0:
-		high = group / 100 * memoryShare
+		high = of.limit / 100 * memoryShare
 	}
 	low = l.MemoryLow
 	if low <= 0 || low > high {
@@ -67,16 +69,28 @@ func (l *Limits) marks(group int64) (high, low int64) {
 	return high, low
 }
 
+// memoryInUse is what these are compared with: the process's own for a mark that is
+// given. The limit of a group holds for the kernel's memory and for its other
+// processes, too.
+func (l *Limits) memoryInUse(of group) int64 {
+	own := residentMemory()
+	if l.MemoryHigh != 0 {
+		return own
+	}
+	return max(own, of.used())
+}
+
 // watchMemory looks at the memory in use until ctx is done.
 func (p *Proxy) watchMemory(ctx context.Context) {
-	group := groupLimit("/")
+	group := findGroup(cmp.Or(p.memory.top, "/"))
 	for {
 		p.memory.rests.Store(true) // who asks from now on is not overheard
-		high, low := p.world.Load().options.Limits.marks(group)
+		limits := &p.world.Load().options.Limits
+		high, low := limits.marks(group)
 		if high > 0 {
-			used, short := residentMemory(), p.memory.short.Load()
-			if used >= high || used >= low && short {
-				used = p.memory.giveBack(used)
+			used, short := limits.memoryInUse(group), p.memory.short.Load()
+			if (used >= high || used >= low && short) && p.memory.giveBack() {
+				used = limits.memoryInUse(group)
 			}
 			p.judgeMemory(short, used, high, low)
 		} else {
@@ -131,17 +145,17 @@ func (p *Proxy) judgeMemory(short bool, used, high, low int64) {
 }
 
 // giveBack gives to the system what a rush has left behind, which may be most of
-// what is in use, and returns what is in use then. Nobody comes in until that is
+// what is in use, and reports whether it did. Nobody comes in until what is left is
 // judged. Nothing else would do it soon: while new sessions are refused hardly
 // anything is allocated, so no collection comes by itself.
-func (m *memory) giveBack(used int64) int64 {
+func (m *memory) giveBack() bool {
 	began := time.Now()
 	if began.Before(m.pause) {
-		return used
+		return false
 	}
 	m.short.Store(true)
 	debug.FreeOSMemory()
 	ended := time.Now()
 	m.pause = ended.Add(max(giveBackEvery, giveBackRest*ended.Sub(began)))
-	return residentMemory()
+	return true
 }

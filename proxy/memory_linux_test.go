@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -136,91 +134,5 @@ func TestResidentMemory(t *testing.T) {
 		if attempt == 20 {
 			t.Fatalf("%d bytes, %d before %d more were used", now, before, size)
 		}
-	}
-}
-
-// TestGroupLimit: the limit of the control group, as the files of different
-// systems tell it.
-func TestGroupLimit(t *testing.T) {
-	const unlimited = "9223372036854771712"
-	for name, row := range map[string]struct {
-		files map[string]string
-		want  int64
-	}{
-		"no groups":      {nil, 0},
-		"nothing is set": {map[string]string{"proc/self/cgroup": "0::/\n"}, 0},
-		"version 2": {map[string]string{
-			"proc/self/cgroup": "0::/system.slice/pointsman.service\n",
-			"sys/fs/cgroup/system.slice/pointsman.service/memory.max": "536870912\n",
-			"sys/fs/cgroup/system.slice/memory.max":                   "max\n",
-		}, 512 << 20},
-		"version 2, seen from inside a container": {map[string]string{
-			"proc/self/cgroup":         "0::/\n",
-			"sys/fs/cgroup/memory.max": "268435456\n",
-		}, 256 << 20},
-		"version 2, a stricter group above": {map[string]string{
-			"proc/self/cgroup":               "0::/a/b/c\n",
-			"sys/fs/cgroup/a/b/c/memory.max": "300\n",
-			"sys/fs/cgroup/a/b/memory.max":   "max\n",
-			"sys/fs/cgroup/a/memory.max":     "200\n",
-		}, 200},
-		"version 2 without a limit": {map[string]string{
-			"proc/self/cgroup":           "0::/a\n",
-			"sys/fs/cgroup/a/memory.max": "max\n",
-		}, 0},
-		"version 1": {map[string]string{
-			"proc/self/cgroup": "12:pids:/x\n5:memory:/docker/abc\n1:name=systemd:/x\n",
-			"sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes": "1073741824\n",
-			"sys/fs/cgroup/memory/memory.limit_in_bytes":            unlimited + "\n",
-		}, 1 << 30},
-		"version 1, seen from inside a container": {map[string]string{
-			"proc/self/cgroup":                           "5:memory:/docker/abc\n",
-			"sys/fs/cgroup/memory/memory.limit_in_bytes": "1073741824\n",
-		}, 1 << 30},
-		"version 1, among others": {map[string]string{
-			"proc/self/cgroup": "5:cpu,memory,cpuacct:/a:b\n",
-			"sys/fs/cgroup/memory/a:b/memory.limit_in_bytes": "77\n",
-		}, 77},
-		"version 1, of another kind": {map[string]string{
-			"proc/self/cgroup": "5:memorylike:/a\n",
-			"sys/fs/cgroup/memory/a/memory.limit_in_bytes": "77\n",
-		}, 0},
-		"version 1 without a limit": {map[string]string{
-			"proc/self/cgroup":                           "5:memory:/\n",
-			"sys/fs/cgroup/memory/memory.limit_in_bytes": unlimited,
-		}, 0},
-		"both": {map[string]string{
-			"proc/self/cgroup": "5:memory:/a\n0::/b\n",
-			"sys/fs/cgroup/memory/a/memory.limit_in_bytes": "700\n",
-			"sys/fs/cgroup/b/memory.max":                   "600\n",
-		}, 600},
-		"a group outside of what is seen": {map[string]string{
-			"proc/self/cgroup":         "0::/../other\n",
-			"sys/fs/cgroup/memory.max": "500\n",
-		}, 500},
-		"nonsense": {map[string]string{
-			"proc/self/cgroup":           "\nmemory\n0:\n0::/a\n::::\n",
-			"sys/fs/cgroup/a/memory.max": "-5\n",
-			"sys/fs/cgroup/memory.max":   "much\n",
-		}, 0},
-	} {
-		t.Run(name, func(t *testing.T) {
-			top := t.TempDir()
-			for name, text := range row.files {
-				name = filepath.Join(top, name)
-				if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if got := groupLimit(top); got != row.want {
-				t.Errorf("%d, want %d", got, row.want)
-			}
-		})
-	}
-	if n := groupLimit("/"); n < 0 || n > 0 && n < 1<<20 {
-		t.Errorf("this process: %d", n)
 	}
 }

@@ -13,24 +13,24 @@ import (
 
 // TestMemoryMarks: what is configured, and what follows from the control group.
 func TestMemoryMarks(t *testing.T) {
-	const group = 1000 << 20
+	const limit = 1000 << 20
 	for name, row := range map[string]struct {
 		limits    Limits
 		group     int64
 		high, low int64
 	}{
 		"nothing":                      {Limits{}, 0, 0, 0},
-		"by the group":                 {Limits{}, group, group / 100 * 90, group / 100 * 90 / 100 * 90},
-		"by the group, with a low one": {Limits{MemoryLow: 5 << 20}, group, group / 100 * 90, 5 << 20},
-		"switched off":                 {Limits{MemoryHigh: -1}, group, 0, 0},
-		"configured":                   {Limits{MemoryHigh: 200}, group, 200, 180},
-		"above the group":              {Limits{MemoryHigh: 2 * group}, group, 2 * group, 2 * group / 100 * 90},
+		"by the group":                 {Limits{}, limit, limit / 100 * 90, limit / 100 * 90 / 100 * 90},
+		"by the group, with a low one": {Limits{MemoryLow: 5 << 20}, limit, limit / 100 * 90, 5 << 20},
+		"switched off":                 {Limits{MemoryHigh: -1}, limit, 0, 0},
+		"configured":                   {Limits{MemoryHigh: 200}, limit, 200, 180},
+		"above the group":              {Limits{MemoryHigh: 2 * limit}, limit, 2 * limit, 2 * limit / 100 * 90},
 		"both":                         {Limits{MemoryHigh: 200, MemoryLow: 50}, 0, 200, 50},
 		"both the same":                {Limits{MemoryHigh: 200, MemoryLow: 200}, 0, 200, 200},
 		"the low one above":            {Limits{MemoryHigh: 200, MemoryLow: 201}, 0, 200, 180},
 		"a low one alone":              {Limits{MemoryLow: 50}, 0, 0, 0},
 	} {
-		if high, low := row.limits.marks(row.group); high != row.high || low != row.low {
+		if high, low := row.limits.marks(group{limit: row.group}); high != row.high || low != row.low {
 			t.Errorf("%s: %d, %d; want %d, %d", name, high, low, row.high, row.low)
 		}
 	}

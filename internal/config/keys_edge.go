@@ -61,7 +61,7 @@ func limitsKeys() []field[Config] {
 			"What becomes of a client that sends more than its messages or bytes. `wait`: it is not read for a moment, so that TCP slows it down and nothing is lost. `close`: its session ends with close code 1008.",
 			func(c *Config) *bool { return &c.Limits.CloseOnExcess }),
 		size("limits.memory_high", 16*MiB, 1024*GiB, "90 % of the memory limit of the control group, if there is one",
-			"Resident memory of the process from which on new clients are refused; open sessions go on. Set it where the process has no control group of its own. A size above the memory of the machine turns it off.",
+			"Memory from which on new clients are refused; open sessions go on. A size that is given is compared with the resident memory of the process, without what the kernel holds for its sockets; the default with all that counts against the limit of the control group. Set it where the process has no control group of its own. A size above the memory of the machine turns it off.",
 			func(c *Config) *ByteSize { return &c.Limits.MemoryHigh }),
 		size("limits.memory_low", MiB, 1024*GiB, "90 % of memory_high",
 			"Resident memory below which new clients are taken again. Below `memory_high`, which must be given too.",
