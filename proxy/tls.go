@@ -51,15 +51,16 @@ func (l *Listener) begin() {
 // networks are the present ones.
 func (l *Listener) networks() []netip.Prefix { return *l.live.Load() }
 
-// tlsHandshakes is how many handshakes of TLS may be past the client's hello at
-// once on one listener. More wait, within the deadline of the head: they cost
+// tlsHandshakes is how many handshakes of TLS may have gone past the client's hello
+// within the last tlsHold on one listener. More wait, within the deadline of the head: they cost
 // processor time, and a crowd of them shall not take it from the sessions.
 const tlsHandshakes = 128
 
 // tlsHold is how long a handshake counts as one of them: many times what its
 // computing takes. After that it waits for the client, and somebody who opens
 // handshakes and leaves them there must not keep the others out: with this, it
-// would take 6,400 in a second.
+// would take 6,400 in a second. In a rush that the processors cannot follow some
+// are computing still.
 const tlsHold = 20 * time.Millisecond
 
 // tlsDoor is what a gate needs for TLS.
