@@ -45,6 +45,11 @@ type Options struct {
 	// Connection is how the upstream is reached as an instance of Azure SignalR Service or Azure Web PubSub: its key, what its tokens
 	// are for, and where its REST API is. Its zero value, without a key, means that it is none. This package only carries it.
 	Connection azure.ConnectionString
+	// ServiceTLS says how TLS is done with the REST API of Connection if that is at an https URL, which need not be where the
+	// WebSockets are; it is copied, its session cache is shared. ServerName defaults to that URL's host, and http/1.1 is offered unless
+	// NextProtos says otherwise. Nil means TLS 1.2 or later and the system's roots, whatever TLS says. It is an error without such a
+	// URL. The Checker has to be given the same settings if its probes go there.
+	ServiceTLS *tls.Config
 	// Replaces is the upstream whose place this one takes, after a reload with other settings. It must have the same name and URL. The two
 	// share from then on what belongs to the instance itself: leases, totals, and whether it is disabled. So a
 	// lease on the old one is counted here, and may exceed a lower limit until it is released.
@@ -66,6 +71,7 @@ type Upstream struct {
 	checker *health.Checker
 	tls     *tls.Config
 	service azure.ConnectionString
+	rest    *tls.Config
 
 	*tally
 }
@@ -143,6 +149,10 @@ func NewUpstream(o Options) (*Upstream, error) {
 	if o.Connection.Key.IsZero() != o.Connection.Endpoint.IsZero() {
 		bad("connection: it needs both an endpoint and an access key")
 	}
+	api := o.Connection.ServerBase()
+	if o.ServiceTLS != nil && api.Scheme() != "https" {
+		bad("settings of TLS for a REST API without it")
+	}
 	shared := new(tally)
 	if old := o.Replaces; old != nil {
 		if old.name != o.Name {
@@ -157,7 +167,7 @@ func NewUpstream(o Options) (*Upstream, error) {
 		return nil, fmt.Errorf("upstream %q: %w", o.Name, err)
 	}
 	u := *o.URL
-	return &Upstream{
+	made := &Upstream{
 		name:    o.Name,
 		url:     &u,
 		role:    o.Role,
@@ -168,22 +178,25 @@ func NewUpstream(o Options) (*Upstream, error) {
 		spares:  o.Spares,
 		age:     cmp.Or(o.SpareAge, DefaultSpareAge),
 		checker: o.Checker,
-		tls:     secure(&u, o.TLS),
 		service: o.Connection,
 		tally:   shared,
-	}, nil
+	}
+	if u.Scheme == "wss" {
+		made.tls = secure(u.Hostname(), o.TLS)
+	}
+	if api.Scheme() == "https" {
+		made.rest = secure(api.Hostname(), o.ServiceTLS)
+	}
+	return made, nil
 }
 
-// secure returns the settings of TLS for location, nil if it is not wss.
-func secure(location *url.URL, given *tls.Config) *tls.Config {
-	if location.Scheme != "wss" {
-		return nil
-	}
+// secure returns the settings of TLS for a host: those given, which may be nil, with their defaults.
+func secure(host string, given *tls.Config) *tls.Config {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(0)}
 	if given != nil {
 		c = given.Clone()
 	}
-	c.ServerName = cmp.Or(c.ServerName, location.Hostname())
+	c.ServerName = cmp.Or(c.ServerName, host)
 	if c.NextProtos == nil {
 		c.NextProtos = []string{"http/1.1"}
 	}
@@ -197,7 +210,7 @@ func (u *Upstream) Name() string { return u.name }
 // URL returns where the upstream's WebSockets are. It is shared: copy it before you change it.
 func (u *Upstream) URL() *url.URL { return u.url }
 
-// TLS returns how TLS is done with the upstream, nil for ws. It is shared: do not change it.
+// TLS returns how TLS is done with the upstream's WebSockets, nil for ws. It is shared: do not change it.
 func (u *Upstream) TLS() *tls.Config { return u.tls }
 
 // Role returns the upstream's role.
@@ -225,6 +238,10 @@ func (u *Upstream) SpareAge() time.Duration { return u.age }
 func (u *Upstream) Connection() (c azure.ConnectionString, ok bool) {
 	return u.service, !u.service.Key.IsZero()
 }
+
+// ServiceTLS returns how TLS is done with the REST API of [Upstream.Connection], nil if it is not at an https URL. It is shared: do not
+// change it.
+func (u *Upstream) ServiceTLS() *tls.Config { return u.rest }
 
 // Checker returns the upstream's health checker.
 func (u *Upstream) Checker() *health.Checker { return u.checker }

@@ -96,14 +96,9 @@ func reachable(upstreams []*pool.Upstream) []fanout.Upstream {
 	list := make([]fanout.Upstream, 0, len(upstreams))
 	for _, u := range upstreams {
 		c, _ := u.Connection()
-		f := fanout.Upstream{Name: u.Name(), Base: c.ServerBase(), Endpoint: c.Endpoint, Key: c.Key, Healthy: u.Healthy}
-		if f.Base.Scheme() == "https" && u.TLS() != nil {
-			f.TLS = u.TLS().Clone()
-			if f.TLS.ServerName == u.URL().Hostname() { // the default, which may be another name here
-				f.TLS.ServerName = ""
-			}
-		}
-		list = append(list, f)
+		list = append(list, fanout.Upstream{
+			Name: u.Name(), Base: c.ServerBase(), Endpoint: c.Endpoint, Key: c.Key, TLS: u.ServiceTLS(), Healthy: u.Healthy,
+		})
 	}
 	return list
 }

@@ -51,7 +51,8 @@ func (c *Config) checking() checking {
 	return checking{h, c.Failover.HandshakeTimeout, b.Hold, b.MaxHold, b.FlapWindow, b.Ramp}
 }
 
-// reach is how an upstream is reached: by its sessions, and by its probes.
+// reach is how an upstream is reached: by its sessions, its REST calls and its
+// probes.
 type reach struct {
 	location *url.URL
 	tls      *tls.Config // nil for ws
@@ -110,7 +111,7 @@ func (c *Config) buildUpstream(u Upstream, old *instance, logger *slog.Logger) (
 	o := pool.Options{
 		Name: u.Name, URL: way.location, TLS: way.tls, Role: role, Weight: u.Weight,
 		MaxSessions: u.MaxSessions, HandshakesPerSecond: u.HandshakesPerSecond,
-		ProxyHeader: way.header, Connection: way.service, Spares: c.Pool.Spares, SpareAge: c.Pool.SpareAge,
+		ProxyHeader: way.header, Connection: way.service, ServiceTLS: way.rest, Spares: c.Pool.Spares, SpareAge: c.Pool.SpareAge,
 	}
 	var replaces *health.Checker
 	if old != nil {
