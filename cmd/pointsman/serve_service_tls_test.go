@@ -7,9 +7,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/pointsman/pointsman/internal/admin"
 	"github.com/pointsman/pointsman/internal/certtest"
 )
 
@@ -75,4 +78,46 @@ func TestServeRESTCallsSpeakTLSAsProbesDo(t *testing.T) {
 			s.client.CloseIdleConnections() // which the end of the router would wait for
 		})
 	}
+}
+
+// TestReloadChangesTheAuthoritiesOfRESTCalls: neither probes nor calls go on
+// trusting what is no longer in the file, and both trust again what is back. The
+// breaker stays closed, so that the calls are made.
+func TestReloadChangesTheAuthoritiesOfRESTCalls(t *testing.T) {
+	t.Parallel()
+	ca, other := certtest.New(t, "Test"), certtest.New(t, "Other")
+	rest := newRESTServer(t, ca.Certificate(t, here), nil)
+	file := filepath.Join(t.TempDir(), "ca.crt")
+	trust := func(a *certtest.Authority) {
+		t.Helper()
+		content, err := os.ReadFile(a.File(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trust(ca)
+	s := serveFile(t, fmt.Sprintf("listen: \"127.0.0.1:0\"\nlog: {level: debug}\nreload: {watch: false}\nupstreams: [{name: east, connection_string: %q, tls: {ca: %q}}]\nroutes: [{protocol: webpubsub, access_keys: [%q]}]\n",
+		"Endpoint="+rest.URL+";AccessKey="+instanceKey+";ClientEndpoint=http://127.0.0.1:1", file, routerKey), "fall: 1000")
+	s.awaitHealthy()
+	for _, step := range []struct {
+		authority *certtest.Authority
+		probe     string
+		status    int
+	}{{other, "not trusted", http.StatusBadGateway}, {ca, "", http.StatusAccepted}} {
+		trust(step.authority)
+		if refusal := s.reload(); refusal != "" {
+			t.Fatal(refusal)
+		}
+		s.awaitStatus("a probe with the authorities that are in the file now", func(a *admin.Status) bool {
+			p := a.Upstreams[0].LastProbe
+			return p != nil && (step.probe == "") == (p.Error == "") && strings.Contains(p.Error, step.probe)
+		})
+		if got := s.send(routerKey); got != step.status {
+			t.Errorf("a message gets %d, want %d", got, step.status)
+		}
+	}
+	s.client.CloseIdleConnections() // which the end of the router would wait for
 }

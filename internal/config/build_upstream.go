@@ -91,12 +91,17 @@ func (u *Upstream) reach(old *instance, logger *slog.Logger) (r reach, same bool
 	if before, _ := old.Connection(); before.ServerBase() != r.service.ServerBase() {
 		return r, false, nil
 	}
-	if before := old.TLS(); r.tls != nil && !r.tls.RootCAs.Equal(before.RootCAs) {
+	// The places are the same, so TLS is done at the same ones.
+	if !sameRoots(r.tls, old.TLS()) || !sameRoots(r.rest, old.ServiceTLS()) {
 		return r, false, nil
 	}
-	r.tls = old.TLS()
+	r.tls, r.rest = old.TLS(), old.ServiceTLS()
 	return r, true, nil
 }
+
+// sameRoots reports whether a trusts the authorities that b does, which is nil if
+// a is.
+func sameRoots(a, b *tls.Config) bool { return a == nil || a.RootCAs.Equal(b.RootCAs) }
 
 // buildUpstream builds u, which takes the place of old if that is not nil.
 func (c *Config) buildUpstream(u Upstream, old *instance, logger *slog.Logger) (*pool.Upstream, error) {
