@@ -87,7 +87,7 @@ func (d *decoder) checkUpstreamTLS(u *Upstream, path string) {
 	if !has(d.origins, section) || !d.usable(section, path+".url") {
 		return
 	}
-	if connection, _ := u.Connection(); !u.Secure() && connection.ServerBase().Scheme() != "https" {
+	if !u.encrypted() {
 		d.reject(section, d.at(section), "is for an upstream without TLS; expected a url that begins with wss://, or no tls")
 		return
 	}

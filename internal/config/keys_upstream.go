@@ -85,7 +85,7 @@ func upstreamTLSKeys() []field[Upstream] {
 		optionalPath("tls.key",
 			"File with the private key of `cert` (PEM), not encrypted. It may be the same file."+relative,
 			func(u *Upstream) *string { return &u.TLS.Key }),
-		when(insecure, (*Upstream).Secure),
+		when(insecure, (*Upstream).encrypted),
 	}
 }
 

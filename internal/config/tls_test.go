@@ -240,3 +240,25 @@ func TestDoorsNeedRestart(t *testing.T) {
 		}
 	}
 }
+
+// TestDumpSaysInsecureOfRESTCalls: where only the REST API speaks TLS, a dump
+// tells that nobody looks at its certificate.
+func TestDumpSaysInsecureOfRESTCalls(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "connection")
+	if err := os.WriteFile(file, []byte("Endpoint=https://a.test;ClientEndpoint=http://b.test;AccessKey="+keyA), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, insecure := range []string{"true", "false"} {
+		c, err := Parse("test.yaml", []byte("upstreams: [{name: east, connection_string_file: \""+file+"\", tls: {insecure: "+insecure+"}}]\n"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Parse("dump.yaml", []byte(c.YAML()), nil)
+		if err != nil {
+			t.Fatalf("the dump is refused: %v\n%s", err, c.YAML())
+		}
+		if again.Upstreams[0] != c.Upstreams[0] {
+			t.Errorf("the dump means something else:\n%s", c.YAML())
+		}
+	}
+}

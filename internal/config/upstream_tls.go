@@ -23,8 +23,15 @@ type UpstreamTLS struct {
 	Insecure bool
 }
 
-// Secure reports whether TLS is done with u.
+// Secure reports whether TLS is done with the WebSockets of u.
 func (u *Upstream) Secure() bool { return strings.HasPrefix(u.URL, "wss:") }
+
+// encrypted reports whether TLS is done with u at all: with its WebSockets, or
+// with its REST API.
+func (u *Upstream) encrypted() bool {
+	c, _ := u.Connection()
+	return u.Secure() || c.ServerBase().Scheme() == "https"
+}
 
 // dialing returns the options for connections to u, with TLS.
 func (u *Upstream) dialing(logger *slog.Logger) certs.ClientOptions {
