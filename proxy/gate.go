@@ -313,5 +313,8 @@ func (c *clientConn) leaveGate() {
 		c.opening.free()
 		c.opening = nil
 	}
+	if _, ok := c.Conn.(*carried); ok {
+		c.proxy.counters.streamsAtGate.Add(-1)
+	}
 	c.proxy.leftGate()
 }

@@ -8,20 +8,22 @@ import (
 
 // counters are the totals of a Proxy.
 type counters struct {
-	atGate       atomic.Int64 // client connections that are not joined yet
-	open         atomic.Int64 // sessions open or being opened
-	streams      atomic.Int64 // streams of HTTP/2: each may need one descriptor more
-	spares       atomic.Int64 // spare connections open or being opened
-	handshakes   atomic.Uint64
-	accepted     atomic.Uint64
-	refused      atomic.Uint64
-	abandoned    atomic.Uint64
-	plain        atomic.Uint64 // requests answered at the desk of a route
-	failovers    atomic.Uint64
-	ended        atomic.Uint64
-	acceptErrors atomic.Uint64
-	refusals     refusals
-	ends         ends
+	atGate        atomic.Int64 // client connections that are not joined yet
+	open          atomic.Int64 // sessions open or being opened
+	streams       atomic.Int64 // streams of HTTP/2
+	streamsAtGate atomic.Int64 // those of atGate: they have no descriptor
+	bridges       atomic.Int64 // streams that have a session or ask for one: each needs a descriptor more
+	spares        atomic.Int64 // spare connections open or being opened
+	handshakes    atomic.Uint64
+	accepted      atomic.Uint64
+	refused       atomic.Uint64
+	abandoned     atomic.Uint64
+	plain         atomic.Uint64 // requests answered at the desk of a route
+	failovers     atomic.Uint64
+	ended         atomic.Uint64
+	acceptErrors  atomic.Uint64
+	refusals      refusals
+	ends          ends
 }
 
 // ends count ended sessions, by cause.

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pointsman/pointsman/proxy/handshake"
@@ -97,6 +98,7 @@ func (c *clientConn) serveStream(s *http2.Stream) {
 	p.clients.Add(1)
 	p.counters.atGate.Add(1)
 	p.counters.streams.Add(1)
+	p.counters.streamsAtGate.Add(1)
 	// What the server has to say about it, it has logged.
 	_ = p.server.ServeConn(&clientConn{
 		Conn: &carried{Stream: s, proxy: p}, proxy: p, gate: c.gate,
@@ -109,6 +111,15 @@ type carried struct {
 	*http2.Stream
 	proxy *Proxy
 	once  sync.Once
+	holds atomic.Bool // descriptors, besides those of its session; or it is about to
+}
+
+// enter counts what the stream needs for a session: the relay bridges it with a pair
+// of sockets. Until then it needs nothing, however many of them wait.
+func (s *carried) enter() {
+	if !s.holds.Swap(true) {
+		s.proxy.counters.bridges.Add(1)
+	}
 }
 
 // Write implements [net.Conn]. An upstream that answers a handshake with success
@@ -124,6 +135,11 @@ func (s *carried) Write(p []byte) (int, error) {
 
 // Close implements [net.Conn].
 func (s *carried) Close() error {
-	s.once.Do(func() { s.proxy.counters.streams.Add(-1) })
+	s.once.Do(func() {
+		s.proxy.counters.streams.Add(-1)
+		if s.holds.Load() {
+			s.proxy.counters.bridges.Add(-1)
+		}
+	})
 	return s.Stream.Close()
 }

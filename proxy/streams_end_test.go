@@ -1,10 +1,14 @@
 package proxy
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/pointsman/pointsman/proxy/relay"
 )
@@ -118,6 +122,40 @@ func TestStreamsLost(t *testing.T) {
 		r.wantEnd("client lost")
 	}
 	until(t, "the streams to be counted out", func() bool { return r.counters.streams.Load() == 0 })
+}
+
+// TestStreamsWithoutASession: streams that wait, or that nobody reads the answer of, have no descriptors, and do not keep others out.
+func TestStreamsWithoutASession(t *testing.T) {
+	balanced(t)
+	s := newAccepter(t)
+	r, client := startStreams(t, Options{}, member{address: s.address()})
+	raw := client.raw("")
+	_, _ = io.WriteString(raw.Conn, http2.ClientPreface)
+	_ = raw.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	const many = 90
+	for i := range uint32(many) {
+		raw.block.Reset()
+		for _, f := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", "router.example"}, {":path", "/"}} {
+			_ = raw.encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+		}
+		_ = raw.WriteHeaders(http2.HeadersFrameParam{StreamID: 2*i + 1, BlockFragment: raw.block.Bytes(), EndHeaders: true, EndStream: true})
+	}
+	until(t, "all to be there", func() bool { return r.counters.streams.Load() == many })
+	if n := r.filesUsed(); n != 1 {
+		t.Errorf("one connection counts as %d descriptors", n)
+	}
+	c := client.open() // a connection and a session: the upstream's, and a pair
+	up := s.session()
+	until(t, "the session to be counted", func() bool { return r.filesUsed() == 2+3 })
+	c.reset()
+	up.gone()
+	up.Close()
+	r.wantEnd("client lost")
+	raw.Conn.Close()
+	until(t, "all to be counted out", func() bool {
+		n := &r.counters
+		return n.streams.Load() == 0 && n.streamsAtGate.Load() == 0 && n.bridges.Load() == 0 && n.open.Load() == 0
+	})
 }
 
 // TestStreamsShutdown ends the router. The sessions get a Close frame, and the

@@ -39,7 +39,9 @@ func (s *Stream) answer(p []byte) error {
 	if err := s.awaitRoom(nil); err != nil {
 		return err
 	}
-	s.answered, s.opened = true, opens
+	if s.answered, s.opened = true, opens; opens {
+		s.conn.sessions++
+	}
 	end := !opens && len(body) == 0
 	s.conn.writeHead(s.id, fields, end)
 	if !opens && !end {

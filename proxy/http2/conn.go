@@ -102,10 +102,11 @@ type Conn struct {
 	room   sync.Cond // there may be room in out and the window, or a stream has gone
 	wake   sync.Cond // there is something in out, or it is over
 
-	streams map[uint32]*Stream // by number; not closed by whoever has them
-	live    int                // of those, the ones that are open for the client
-	last    uint32             // the highest number that the client has used
-	since   time.Time          // when the last session has ended
+	streams  map[uint32]*Stream // by number; not closed by whoever has them
+	live     int                // of those, the ones that are open for the client
+	last     uint32             // the highest number that the client has used
+	sessions int                // streams that are opened, and not closed
+	since    time.Time          // when the last session has ended
 
 	recv    int64 // what the client may still send
 	window  int64 // what we may still send

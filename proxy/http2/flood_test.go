@@ -27,6 +27,7 @@ func TestFloods(t *testing.T) {
 		{"answer to no settings", raw(h2.FrameSettings, h2.FlagSettingsAck, 0, ""), budgetBurst / 2},
 		{"empty data", empty, budgetBurst / 2},
 		{"empty data with padding", raw(h2.FrameData, padded, 1, "\x03xxx"), budgetBurst / 2},
+		{"empty data that ends a stream that has ended", raw(h2.FrameData, h2.FlagDataEndStream, 3, ""), budgetBurst / 2},
 		{"window update", raw(h2.FrameWindowUpdate, 0, 0, number(1)), budgetBurst / 2},
 		{"window update of a stream", raw(h2.FrameWindowUpdate, 0, 1, number(1)), budgetBurst / 2},
 		{"window update of a stream that has ended", raw(h2.FrameWindowUpdate, 0, 3, number(1)), budgetBurst / 2},

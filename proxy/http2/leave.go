@@ -28,6 +28,11 @@ var goodbyePing = [8]byte{'g', 'o', 'o', 'd', '-', 'b', 'y', 'e'}
 func (c *Conn) Leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.leave()
+}
+
+// leave is Leave. The caller holds mu.
+func (c *Conn) leave() {
 	if c.finished || c.leaving != staying {
 		return
 	}

@@ -114,6 +114,9 @@ func (c *Conn) takeHead(f *h2.MetaHeadersFrame) (*Stream, error) {
 	case c.leaving == left: // the client has been told that nobody will look at it
 		return nil, c.budget.pay(1)
 	}
+	if c.sessions == 0 && time.Since(c.since) > c.options.IdleTimeout {
+		c.leave() // others that never become a session may keep it from an end of its own
+	}
 	c.last = id
 	if c.live >= c.options.Streams || len(c.streams) >= places*c.options.Streams {
 		return nil, h2.StreamError{StreamID: id, Code: h2.ErrCodeRefusedStream}
@@ -146,13 +149,12 @@ func (c *Conn) takeData(f *h2.DataFrame) error {
 			return err
 		}
 	}
-	data := f.Data()
-	if len(data) == 0 && !f.StreamEnded() {
+	data, s := f.Data(), c.streams[f.StreamID]
+	if ends := f.StreamEnded() && s != nil && s.err == nil && !s.inEnded; len(data) == 0 && !ends {
 		if err := c.budget.pay(1); err != nil {
 			return err
 		}
 	}
-	s := c.streams[f.StreamID]
 	switch {
 	case s == nil && c.idle(f.StreamID):
 		return h2.ConnectionError(h2.ErrCodeProtocol)
@@ -218,6 +220,9 @@ func (c *Conn) takeBroken(broken h2.StreamError) error {
 	if id%2 == 0 {
 		return h2.ConnectionError(h2.ErrCodeProtocol) // only we could have opened it
 	}
+	if c.leaving == left && id > c.last { // nobody will look at it, as the client has been told
+		return c.budget.pay(1)
+	}
 	c.last = max(c.last, id) // a request that is none
 	price := resetPrice
 	if s := c.streams[id]; s != nil {
@@ -234,8 +239,9 @@ func (c *Conn) takeBroken(broken h2.StreamError) error {
 }
 
 // idle reports whether the client has not used a stream yet (RFC 9113 §5.1). The
-// streams that a server opens are all idle for ever.
-func (c *Conn) idle(id uint32) bool { return id > c.last || id%2 == 0 }
+// streams that a server opens are all idle for ever. Of those that the client opens
+// behind our last word nobody takes notice (§6.8), so any may be one.
+func (c *Conn) idle(id uint32) bool { return id > c.last && c.leaving != left || id%2 == 0 }
 
 // takeSettings takes what the client wishes.
 func (c *Conn) takeSettings(f *h2.SettingsFrame) error {

@@ -264,6 +264,7 @@ func (s *Stream) Close() error {
 	}
 	s.closed = true
 	if s.opened {
+		c.sessions--
 		c.since = time.Now()
 	}
 	if !s.gone {

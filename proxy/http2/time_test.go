@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,6 +132,55 @@ func TestIdle(t *testing.T) {
 	})
 }
 
+// TestNeverASession: requests that follow each other closely do not keep a connection that never has a session. Each is answered until the
+// client has been told.
+func TestNeverASession(t *testing.T) {
+	after(t, func(t *testing.T, since func() time.Duration) {
+		const idle, takes = 5 * time.Second, 2 * time.Second
+		var served sync.WaitGroup
+		r := start(t, Options{IdleTimeout: idle}, func(s *Stream) {
+			served.Go(func() {
+				defer s.Close()
+				if _, err := readHead(s); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(takes)
+				_, _ = io.WriteString(s, "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n")
+			})
+		})
+		answered := 0
+		asked, told := 0, time.Duration(0)
+		for since() < time.Minute && told == 0 {
+			r.ask(true, list(":method", "GET", ":scheme", "https", ":authority", "router.example", ":path", "/"))
+			asked++
+			time.Sleep(takes / 2)
+			for len(r.events) > 0 {
+				switch e := r.event(); e.kind {
+				case h2.FrameHeaders:
+					answered++
+				case h2.FrameGoAway:
+					told = since()
+				}
+			}
+		}
+		if told < idle || told > idle+2*takes {
+			t.Fatalf("told after %v", told)
+		}
+		for e := range r.events {
+			if e.kind == h2.FrameHeaders {
+				answered++
+			}
+		}
+		if answered != asked {
+			t.Errorf("%d of %d requests were answered", answered, asked)
+		}
+		if err := r.ended(); err != nil {
+			t.Error(err)
+		}
+		served.Wait()
+	})
+}
+
 // TestClientTakesNothing writes to a client that does not read. What it sends
 // meanwhile is no help.
 func TestClientTakesNothing(t *testing.T) {
@@ -230,6 +280,45 @@ func TestLeave(t *testing.T) {
 				t.Errorf("ended after %v with %v", since(), err)
 			}
 		})
+	})
+	t.Run("what comes behind a request that came too late", func(t *testing.T) {
+		for _, what := range []string{"data", "update", "reset", "trailer", "malformed"} {
+			after(t, func(t *testing.T, since func() time.Duration) {
+				r := start(t, Options{}, echo)
+				first := r.open()
+				r.conn.Leave()
+				r.wantsGoAway(h2.ErrCodeNo)
+				r.wants(h2.FramePing) // it is not answered
+				if e := r.wantsGoAway(h2.ErrCodeNo); e.number != first {
+					t.Errorf("got %v", e)
+				}
+				late := r.ask(false, tunnel())
+				switch what {
+				case "data":
+					r.say(late, "hello")
+				case "update":
+					r.do(r.frames.WriteWindowUpdate(late, 100))
+				case "reset":
+					r.do(r.frames.WriteRSTStream(late, h2.ErrCodeCancel))
+				case "trailer":
+					r.do(r.frames.WriteHeaders(h2.HeadersFrameParam{StreamID: late, BlockFragment: r.encode(list("a", "b")), EndStream: true, EndHeaders: true}))
+				case "malformed":
+					r.do(r.frames.WriteHeaders(h2.HeadersFrameParam{StreamID: late + 2, BlockFragment: r.encode(list("UPPER", "b")), EndStream: true, EndHeaders: true}))
+				}
+				r.say(first, "go on")
+				if e := r.wants(h2.FrameData); e.stream != first || e.data != "go on" {
+					t.Errorf("%s: got %v", what, e)
+				}
+				r.do(r.frames.WriteData(first, true, nil))
+				if e := r.wants(h2.FrameData); e.stream != first || !e.end {
+					t.Errorf("%s: got %v", what, e)
+				}
+				if e := r.wantsGoAway(h2.ErrCodeNo); e.number != first {
+					t.Errorf("%s: got %v", what, e)
+				}
+				r.wantsEnd()
+			})
+		}
 	})
 	t.Run("before the preface", func(t *testing.T) {
 		after(t, func(t *testing.T, since func() time.Duration) {
