@@ -34,10 +34,6 @@ type ClientOptions struct {
 	Logger *slog.Logger
 }
 
-// sessionsKept is how many sessions with upstreams can be resumed. One upstream
-// is one name, seldom some more.
-const sessionsKept = 16
-
 // Warning returns what has to be logged of these options, empty if nothing has.
 // The caller adds which upstream it is.
 func (o ClientOptions) Warning() string {
@@ -77,6 +73,7 @@ func Client(options ClientOptions) (*tls.Config, error) {
 			return nil, fmt.Errorf("tls to upstream: %w", err)
 		}
 		config.GetClientCertificate = own.get
+		config.ClientSessionCache = &ownSessions{own: own}
 	}
 	return config, nil
 }
@@ -129,13 +126,18 @@ func newOwnCertificate(o ClientOptions) (*ownCertificate, error) {
 // get is GetClientCertificate. It does not ask which authorities the upstream
 // would like: there is one certificate, and somebody has decided to show it.
 func (c *ownCertificate) get(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	return c.now().tls, nil
+}
+
+// now returns the certificate as it is now.
+func (c *ownCertificate) now() *certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if now := time.Now(); now.Sub(c.looked) >= lookAgain {
 		c.looked = now
 		c.look()
 	}
-	return c.current.tls, nil
+	return c.current
 }
 
 // look reads the files again if they have changed. It needs the lock.

@@ -141,55 +141,66 @@ func TestClientResumes(t *testing.T) {
 // TestClientCertificateChanges: an upstream that wants a certificate sees the one
 // that is in the files, or the last that was good.
 func TestClientCertificateChanges(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ca, clients := newAuthority(t, "Test"), newAuthority(t, "Clients")
-		server := upstream(t, ca.clientOf(t, wish{names: []string{"a.test"}}))
-		server.ClientAuth, server.ClientCAs = tls.RequireAndVerifyClientCert, clients.pool()
-		server.SessionTicketsDisabled = true
-		own := clients.pair(t, wish{names: []string{"first.test"}})
-		var log journal
-		config := toUpstream(t, ClientOptions{CAFile: ca.file(t), CertFile: own.CertFile, KeyFile: own.KeyFile, Logger: log.logger()})
-		expect := func(name string, warnings int) {
-			t.Helper()
-			o := shake(server, config)
-			if o.serverErr != nil || o.server.PeerCertificates[0].DNSNames[0] != name {
-				t.Errorf("%v, %v; want %s", o.server.PeerCertificates, o.serverErr, name)
-			}
-			if n := log.count("WARN"); n != warnings {
-				t.Errorf("%d warnings; want %d\n%s", n, warnings, log.String())
-			}
-		}
-		expect("first.test", 0)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { testClientCertificateChanges(t, version) })
+		})
+	}
+}
 
-		cert, key := clients.issue(t, wish{names: []string{"second.test"}})
-		write(t, own.CertFile, cert)
-		expect("first.test", 0) // It was looked at a moment ago.
-		time.Sleep(lookAgain)
-		expect("first.test", 0) // The key is not there yet.
-		write(t, own.KeyFile, key)
-		time.Sleep(lookAgain)
-		expect("second.test", 0)
+func testClientCertificateChanges(t *testing.T, version uint16) {
+	ca, clients := newAuthority(t, "Test"), newAuthority(t, "Clients")
+	server := upstream(t, ca.clientOf(t, wish{names: []string{"a.test"}}))
+	server.ClientAuth, server.ClientCAs = tls.RequireAndVerifyClientCert, clients.pool()
+	server.MaxVersion = version
+	own := clients.pair(t, wish{names: []string{"first.test"}})
+	var log journal
+	config := toUpstream(t, ClientOptions{CAFile: ca.file(t), CertFile: own.CertFile, KeyFile: own.KeyFile, Logger: log.logger()})
+	last := ""
+	expect := func(name string, warnings int) {
+		t.Helper()
+		o := shake(server, config)
+		if o.client.DidResume != (name == last) { // to the upstream a resumed session is one of the same client
+			t.Errorf("%s after %q: resumed %t", name, last, o.client.DidResume)
+		}
+		last = name
+		if o.serverErr != nil || o.server.PeerCertificates[0].DNSNames[0] != name {
+			t.Errorf("%v, %v; want %s", o.server.PeerCertificates, o.serverErr, name)
+		}
+		if n := log.count("WARN"); n != warnings {
+			t.Errorf("%d warnings; want %d\n%s", n, warnings, log.String())
+		}
+	}
+	expect("first.test", 0)
 
-		write(t, own.KeyFile, nil)
-		for _, warnings := range []int{0, 1, 1, 1} {
-			time.Sleep(lookAgain)
-			expect("second.test", warnings)
-		}
-		write(t, own.KeyFile, key)
-		time.Sleep(lookAgain)
-		expect("second.test", 1)
+	cert, key := clients.issue(t, wish{names: []string{"second.test"}})
+	write(t, own.CertFile, cert)
+	expect("first.test", 0) // It was looked at a moment ago.
+	time.Sleep(lookAgain)
+	expect("first.test", 0) // The key is not there yet.
+	write(t, own.KeyFile, key)
+	time.Sleep(lookAgain)
+	expect("second.test", 0)
 
-		cert, key = clients.issue(t, wish{names: []string{"third.test"}, from: -80 * day, to: 10 * day})
-		own.write(t, cert, key)
+	write(t, own.KeyFile, nil)
+	for _, warnings := range []int{0, 1, 1, 1} {
 		time.Sleep(lookAgain)
-		expect("third.test", 2)
-		if log.count("client certificate ends soon") != 1 {
-			t.Error(log.String())
+		expect("second.test", warnings)
+	}
+	write(t, own.KeyFile, key)
+	time.Sleep(lookAgain)
+	expect("second.test", 1)
+
+	cert, key = clients.issue(t, wish{names: []string{"third.test"}, from: -80 * day, to: 10 * day})
+	own.write(t, cert, key)
+	time.Sleep(lookAgain)
+	expect("third.test", 2)
+	if log.count("client certificate ends soon") != 1 {
+		t.Error(log.String())
+	}
+	for _, secret := range secrets(t, own.KeyFile) {
+		if log.count(secret) > 0 {
+			t.Errorf("the log has key material: %s", log.String())
 		}
-		for _, secret := range secrets(t, own.KeyFile) {
-			if log.count(secret) > 0 {
-				t.Errorf("the log has key material: %s", log.String())
-			}
-		}
-	})
+	}
 }
