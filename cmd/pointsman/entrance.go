@@ -148,7 +148,7 @@ func (all entrances) certificates() []admin.Certificate {
 			if one.ACME {
 				shown.Source = admin.FromACME
 			}
-			if err := cmp.Or(one.Err, s.Err); err != nil {
+			if err := cmp.Or(one.Err, s.ClientCAErr); err != nil {
 				shown.Error = err.Error()
 			}
 			list = append(list, shown)

@@ -138,6 +138,24 @@ func (k *Keeper) Reload() error {
 	return nil
 }
 
+// reloadGood reads the files again, and takes what is good of them. The error is of
+// the rest, of which that in use is kept. It needs the lock.
+func (k *Keeper) reloadGood() error {
+	files := load(&k.options)
+	err := files.err()
+	if err == nil {
+		return k.reload()
+	}
+	good := files.with(&k.files, &k.options)
+	changed := !good.sums.equal(k.files.sums)
+	k.take(good, k.options)
+	if k.refused = files; changed {
+		k.show()
+		k.logger.Info("some certificates reloaded")
+	}
+	return err
+}
+
 // reload needs the lock.
 func (k *Keeper) reload() error {
 	files := load(&k.options)

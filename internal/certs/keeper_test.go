@@ -154,7 +154,7 @@ func TestAllOrNothing(t *testing.T) {
 			if now.Err == nil {
 				t.Error("no error in the status")
 			}
-			now.Err = nil
+			now.Err, now.ClientCAErr = nil, nil
 			for i := range now.Certificates {
 				now.Certificates[i].Err = nil
 			}

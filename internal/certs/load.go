@@ -35,6 +35,31 @@ func (l *loaded) err() error {
 	return errors.Join(append(l.wrong[:len(l.wrong):len(l.wrong)], l.clientCA)...)
 }
 
+// with returns l with the parts of old, of the same options, in place of those that
+// are bad here.
+func (l *loaded) with(old *loaded, o *Options) loaded {
+	good := loaded{sums: sums{}, pairs: make([]*certificate, len(l.pairs)), wrong: make([]error, len(l.wrong)), clientCAs: l.clientCAs}
+	keep := func(from *loaded, path string) { good.sums[path] = from.sums[path] }
+	for i, p := range o.Pairs {
+		from := l
+		if l.wrong[i] != nil {
+			from = old
+		}
+		good.pairs[i] = from.pairs[i]
+		keep(from, p.CertFile)
+		keep(from, p.KeyFile)
+	}
+	if o.ClientCA != "" {
+		from := l
+		if l.clientCA != nil {
+			from = old
+		}
+		good.clientCAs = from.clientCAs
+		keep(from, o.ClientCA)
+	}
+	return good
+}
+
 // trust returns a value that is another one if other clients may come in.
 func (l *loaded) trust(o *Options) [sha256.Size]byte {
 	if o.ClientCA == "" {

@@ -14,7 +14,10 @@ type Status struct {
 	// ClientCA is the file of authorities that clients need a certificate of,
 	// empty without.
 	ClientCA string
-	// Err is why the files as they are now are not in use, nil if they are.
+	// ClientCAErr is what was wrong with the last attempt to read that again, nil if
+	// that went well.
+	ClientCAErr error
+	// Err is why the files as they are now are not all in use, nil if they are.
 	Err error
 }
 
@@ -44,7 +47,7 @@ func (k *Keeper) Status() Status {
 	defer k.mu.Unlock()
 	s := Status{ClientCA: k.options.ClientCA}
 	if k.refused.sums != nil {
-		s.Err = k.refused.err()
+		s.Err, s.ClientCAErr = k.refused.err(), k.refused.clientCA
 	}
 	for i, c := range k.files.pairs {
 		entry := c.status()

@@ -9,7 +9,8 @@ import (
 // A certificate and its key are two files, often more, and whoever renews them
 // writes one after the other. So files that change are left alone until two looks
 // find the same, and if they do not fit together then, that is no news for some
-// seconds.
+// seconds. Then what is good of them is taken all the same: a pair that stays bad must
+// not keep the others from being renewed.
 type vigil struct {
 	found sums
 	since time.Time // the look that found this first
@@ -45,6 +46,8 @@ func (v *vigil) look(k *Keeper) time.Duration {
 		k.refused = refused // Not yet: they may still be writing.
 		return k.pace.settle
 	}
-	k.logger.Warn("certificates not reloaded, those in use are kept", "error", err)
+	if err = k.reloadGood(); err != nil {
+		k.logger.Warn("certificates not reloaded, those in use are kept", "error", err)
+	}
 	return k.pace.look
 }

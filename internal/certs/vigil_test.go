@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,6 +72,67 @@ func TestInPieces(t *testing.T) {
 		}
 		if o := shake(k.Config(), &tls.Config{ServerName: "a.test", RootCAs: ca.pool()}); o.clientErr != nil {
 			t.Error(o.clientErr)
+		}
+	})
+}
+
+// TestOneStaysBad: what is bad is kept as it was, told of where it stands, and once; and keeps nothing else from being renewed.
+func TestOneStaysBad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, clients, others := newAuthority(t, "Test"), newAuthority(t, "Clients"), newAuthority(t, "Others")
+		a, b := ca.pair(t, wish{names: []string{"a.test"}}), ca.pair(t, wish{names: []string{"b.test"}})
+		trusted := clients.file(t)
+		var log journal
+		k := keeper(t, Options{Pairs: []Pair{a, b}, ClientCA: trusted, Logger: log.logger()})
+		running(t, k)
+		settled := func() {
+			time.Sleep(k.pace.look + k.pace.patient + time.Minute)
+			synctest.Wait()
+		}
+		serials := func() (all [2]string) {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			for i, c := range k.files.pairs {
+				all[i] = c.tls.Leaf.SerialNumber.String()
+			}
+			return all
+		}
+		first := serials()
+		good := mustRead(t, a.KeyFile)
+		if err := os.Remove(a.KeyFile); err != nil {
+			t.Fatal(err)
+		}
+		settled()
+		if serials() != first || log.count("WARN") != 1 || log.count("some certificates reloaded") != 0 {
+			t.Errorf("without the key: %s", log.String())
+		}
+		cert, key := ca.issue(t, wish{names: []string{"b.test"}})
+		b.write(t, cert, key)
+		settled()
+		second := serials()
+		if second[0] != first[0] || second[1] == first[1] || log.count("some certificates reloaded") != 1 {
+			t.Errorf("the other one is not renewed: %s", log.String())
+		}
+		s := k.Status()
+		if s.Certificates[0].Err == nil || s.Certificates[1].Err != nil || s.ClientCAErr != nil || s.Err == nil {
+			t.Errorf("status %+v", s)
+		}
+		ring := k.ring
+		write(t, trusted, others.pem)
+		settled()
+		if k.files.clientCAs.Equal(clients.pool()) || slices.Equal(k.ring, ring) {
+			t.Error("other clients are not trusted, or their tickets are good still")
+		}
+		write(t, trusted, nil)
+		settled()
+		if !k.files.clientCAs.Equal(others.pool()) || k.Status().ClientCAErr == nil {
+			t.Errorf("the authorities are not kept: %+v", k.Status())
+		}
+		write(t, trusted, others.pem)
+		write(t, a.KeyFile, good)
+		settled()
+		if s := k.Status(); serials() != second || s.Err != nil || s.Certificates[0].Err != nil || s.ClientCAErr != nil {
+			t.Errorf("in the end: %+v", s)
 		}
 	})
 }
