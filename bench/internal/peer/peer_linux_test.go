@@ -47,7 +47,7 @@ func TestMissingPeer(t *testing.T) {
 
 // The process at the root leaves politely; what it leaves behind in its group is killed.
 func TestStopEndsTheGroup(t *testing.T) {
-	p, said, err := announced(t.Context(), "shell", "/bin/sh", []string{"-c", "sleep 1000 & echo child: $!; wait"}, nil, "child: ")
+	p, said, err := announced(t.Context(), "shell", "/bin/sh", []string{"-c", "PATH=/bin:/usr/bin; sleep 1000 & echo child: $!; wait"}, nil, "child: ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func stopped(t *testing.T, pid int) bool {
 }
 
 func TestStopOfAStoppedProcess(t *testing.T) {
-	p, _, err := announced(t.Context(), "shell", "/bin/sh", []string{"-c", "sleep 1000 & echo ready:; wait"}, nil, "ready:")
+	p, _, err := announced(t.Context(), "shell", "/bin/sh", []string{"-c", "PATH=/bin:/usr/bin; sleep 1000 & echo ready:; wait"}, nil, "ready:")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestStopOfAStoppedProcess(t *testing.T) {
 // A process that ends by itself leaves none of its group: nobody could end them later, when the group's number may be somebody else's.
 func TestEndLeavesNobody(t *testing.T) {
 	var said bytes.Buffer
-	p, err := launch("shell", "/bin/sh", []string{"-c", "sleep 1000 & echo ready"}, nil, &said)
+	p, err := launch("shell", "/bin/sh", []string{"-c", "PATH=/bin:/usr/bin; sleep 1000 & echo ready"}, nil, &said)
 	if err != nil {
 		t.Fatal(err)
 	}
