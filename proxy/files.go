@@ -58,5 +58,5 @@ func (p *Proxy) filesShort() bool {
 // connections to upstreams.
 func (p *Proxy) filesUsed() int64 {
 	c := &p.counters
-	return c.atGate.Load() - c.streamsAtGate.Load() + 2*c.open.Load() + c.bridges.Load() + c.spares.Load()
+	return c.atGate.Load() - c.streamsAtGate.Load() + 2*c.open.Load() + c.streamFiles.Load() + c.spares.Load()
 }

@@ -53,6 +53,9 @@ func (s *search) begin(c *clientConn) {
 		Client: c.address(),
 	}}
 	s.request.Affinity = c.affinity(s.request.Query)
+	if stream, ok := c.Conn.(*carried); ok {
+		stream.hold()
+	}
 }
 
 // next picks the upstream for the next attempt, and reports whether there is one: what

@@ -110,9 +110,6 @@ func (p *Proxy) enter(c *clientConn) (wait time.Duration, err error) {
 	if refusal == nil {
 		var ok bool
 		if wait, ok = c.gate.admission.enter(limits.HandshakesPerSecond); ok {
-			if s, ok := c.Conn.(*carried); ok {
-				s.enter()
-			}
 			return wait, nil
 		}
 		refusal = busy(c.gate.admission.turnAway())

@@ -12,7 +12,7 @@ type counters struct {
 	open          atomic.Int64 // sessions open or being opened
 	streams       atomic.Int64 // streams of HTTP/2
 	streamsAtGate atomic.Int64 // those of atGate: they have no descriptor
-	bridges       atomic.Int64 // streams that have a session or ask for one: each needs a descriptor more
+	streamFiles   atomic.Int64 // descriptors of streams, besides those of their sessions
 	spares        atomic.Int64 // spare connections open or being opened
 	handshakes    atomic.Uint64
 	accepted      atomic.Uint64

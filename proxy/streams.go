@@ -111,14 +111,15 @@ type carried struct {
 	*http2.Stream
 	proxy *Proxy
 	once  sync.Once
-	holds atomic.Bool // descriptors, besides those of its session; or it is about to
+	holds atomic.Bool // a descriptor of its own; or it is about to
 }
 
-// enter counts what the stream needs for a session: the relay bridges it with a pair
-// of sockets. Until then it needs nothing, however many of them wait.
-func (s *carried) enter() {
+// hold counts the descriptor that the stream needs when an upstream is sought: that
+// upstream's, where there is no session, or else one more for the pair of sockets that
+// the relay bridges it with. Until then it needs none, however many of them wait.
+func (s *carried) hold() {
 	if !s.holds.Swap(true) {
-		s.proxy.counters.bridges.Add(1)
+		s.proxy.counters.streamFiles.Add(1)
 	}
 }
 
@@ -138,7 +139,7 @@ func (s *carried) Close() error {
 	s.once.Do(func() {
 		s.proxy.counters.streams.Add(-1)
 		if s.holds.Load() {
-			s.proxy.counters.bridges.Add(-1)
+			s.proxy.counters.streamFiles.Add(-1)
 		}
 	})
 	return s.Stream.Close()

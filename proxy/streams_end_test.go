@@ -154,7 +154,7 @@ func TestStreamsWithoutASession(t *testing.T) {
 	raw.Conn.Close()
 	until(t, "all to be counted out", func() bool {
 		n := &r.counters
-		return n.streams.Load() == 0 && n.streamsAtGate.Load() == 0 && n.bridges.Load() == 0 && n.open.Load() == 0
+		return n.streams.Load() == 0 && n.streamsAtGate.Load() == 0 && n.streamFiles.Load() == 0 && n.open.Load() == 0
 	})
 }
 
