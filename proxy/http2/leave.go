@@ -31,7 +31,7 @@ func (c *Conn) Leave() {
 	c.leave()
 }
 
-// leave is Leave. The caller holds mu.
+// leave is the first step. The caller holds mu.
 func (c *Conn) leave() {
 	if c.finished || c.leaving != staying {
 		return

@@ -111,7 +111,7 @@ func (c *Conn) takeHead(f *h2.MetaHeadersFrame) (*Stream, error) {
 		return nil, s.takeTrailer(f)
 	case id <= c.last: // it was on its way when the stream ended
 		return nil, c.budget.pay(1)
-	case c.leaving == left: // the client has been told that nobody will look at it
+	case c.late(id):
 		return nil, c.budget.pay(1)
 	}
 	if c.sessions == 0 && time.Since(c.since) > c.options.IdleTimeout {
@@ -220,7 +220,7 @@ func (c *Conn) takeBroken(broken h2.StreamError) error {
 	if id%2 == 0 {
 		return h2.ConnectionError(h2.ErrCodeProtocol) // only we could have opened it
 	}
-	if c.leaving == left && id > c.last { // nobody will look at it, as the client has been told
+	if c.late(id) {
 		return c.budget.pay(1)
 	}
 	c.last = max(c.last, id) // a request that is none
@@ -239,9 +239,13 @@ func (c *Conn) takeBroken(broken h2.StreamError) error {
 }
 
 // idle reports whether the client has not used a stream yet (RFC 9113 §5.1). The
-// streams that a server opens are all idle for ever. Of those that the client opens
-// behind our last word nobody takes notice (§6.8), so any may be one.
-func (c *Conn) idle(id uint32) bool { return id > c.last && c.leaving != left || id%2 == 0 }
+// streams that a server opens are all idle for ever.
+func (c *Conn) idle(id uint32) bool { return id%2 == 0 || id > c.last && !c.late(id) }
+
+// late reports whether a stream of the client is behind the one that it has been told
+// is the last. Nobody looks at it, and what belongs to it is no offence: it was on its
+// way (RFC 9113 §6.8).
+func (c *Conn) late(id uint32) bool { return c.leaving == left && id > c.last }
 
 // takeSettings takes what the client wishes.
 func (c *Conn) takeSettings(f *h2.SettingsFrame) error {
