@@ -6,8 +6,10 @@
 //   - A handshake sees one state: certificates, authorities of clients, protocols
 //     and ticket keys that belong together. A change puts another state before the
 //     handshakes that begin afterwards, and never touches what is established.
-//   - All or nothing: files that cannot be read, a key that does not belong to its
-//     certificate, or a chain that is out of order leave everything as it is.
+//   - All or nothing, where it is asked for: files that cannot be read, a key that
+//     does not belong to its certificate, or a chain that is out of order leave
+//     everything as it is. When files change by themselves, that in use takes the
+//     place of what is bad, and nothing else waits for it.
 //   - The content of a file counts, however it got there: written in place, renamed
 //     over, or behind a symbolic link that was swapped. A certificate and its key
 //     may change one after the other: what does not fit together is no news until

@@ -127,8 +127,8 @@ func (k *Keeper) Prepare(options Options) (commit func(), err error) {
 	}, nil
 }
 
-// Reload reads the files again, now. It is all or nothing like Apply. Run does it
-// by itself when they change; this is for those who want the answer.
+// Reload reads the files again, now. It is all or nothing like Apply; this is for
+// those who want the answer. Run follows changes by itself, and takes what is good.
 func (k *Keeper) Reload() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -138,22 +138,17 @@ func (k *Keeper) Reload() error {
 	return nil
 }
 
-// reloadGood reads the files again, and takes what is good of them. The error is of
-// the rest, of which that in use is kept. It needs the lock.
-func (k *Keeper) reloadGood() error {
-	files := load(&k.options)
-	err := files.err()
-	if err == nil {
-		return k.reload()
-	}
-	good := files.with(&k.files, &k.options)
+// takeGood takes what is good of the files that were refused, and keeps what is in
+// use in place of the rest. It needs the lock.
+func (k *Keeper) takeGood() {
+	refused := k.refused
+	good := refused.with(&k.files, &k.options)
 	changed := !good.sums.equal(k.files.sums)
 	k.take(good, k.options)
-	if k.refused = files; changed {
+	if k.refused = refused; changed {
 		k.show()
 		k.logger.Info("some certificates reloaded")
 	}
-	return err
 }
 
 // reload needs the lock.

@@ -38,7 +38,7 @@ func (l *loaded) err() error {
 // with returns l with the parts of old, of the same options, in place of those that
 // are bad here.
 func (l *loaded) with(old *loaded, o *Options) loaded {
-	good := loaded{sums: sums{}, pairs: make([]*certificate, len(l.pairs)), wrong: make([]error, len(l.wrong)), clientCAs: l.clientCAs}
+	good := loaded{sums: sums{}, pairs: make([]*certificate, len(l.pairs)), wrong: make([]error, len(l.wrong))}
 	keep := func(from *loaded, path string) { good.sums[path] = from.sums[path] }
 	for i, p := range o.Pairs {
 		from := l

@@ -46,8 +46,7 @@ func (v *vigil) look(k *Keeper) time.Duration {
 		k.refused = refused // Not yet: they may still be writing.
 		return k.pace.settle
 	}
-	if err = k.reloadGood(); err != nil {
-		k.logger.Warn("certificates not reloaded, those in use are kept", "error", err)
-	}
+	k.takeGood()
+	k.logger.Warn("certificates not reloaded, those in use are kept", "error", err)
 	return k.pace.look
 }
