@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -122,6 +123,29 @@ func TestManySlowHeads(t *testing.T) {
 	c.Close()
 	u.gone()
 	u.Close()
+}
+
+// TestHoldLong has sessions that are open for longer than anything may take that is none.
+func TestHoldLong(t *testing.T) {
+	balanced(t)
+	s := newAccepter(t)
+	const limit = 200 * time.Millisecond
+	o := Options{Limits: Limits{HeaderTimeout: limit}, Failover: Failover{ConnectTimeout: patience, HandshakeTimeout: patience}}
+	r := start(t, o, member{address: s.address()})
+	c, up := r.open(s)
+	secure, config := startTLS(t, o, member{address: s.address()})
+	with := secure.dialTLS(config)
+	if status := with.asks(t, goodHead); status != http.StatusSwitchingProtocols {
+		t.Fatalf("got %d", status)
+	}
+	upWith := s.session()
+	time.Sleep(2 * limit) // what must not end them has had its time
+	up.say(string(plain(textFrame, "hello")))
+	c.wants(textFrame, "hello")
+	upWith.say(string(plain(textFrame, "hello")))
+	if f, err := readFrame(with.in); err != nil || f.payload != "hello" {
+		t.Fatalf("with TLS: got %v, %v", f, err)
+	}
 }
 
 // TestRefusedBody checks that a client which keeps sending behind a refused head
