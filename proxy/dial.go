@@ -2,10 +2,12 @@ package proxy
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"time"
 
+	"github.com/pointsman/pointsman/health"
 	"github.com/pointsman/pointsman/internal/certtext"
 	"github.com/pointsman/pointsman/proxy/relay"
 )
@@ -18,7 +20,7 @@ func (p *Proxy) dial(t *target, beside net.Conn, first []byte, limits *Failover,
 	if err != nil {
 		return nil, err
 	}
-	ready, err := t.begin(conn, first, deadline)
+	ready, err := p.begin(t, conn, first, deadline)
 	if err != nil {
 		conn.Close()
 		return nil, err
@@ -53,7 +55,7 @@ func (p *Proxy) connectTo(t *target, beside net.Conn, limits *Failover, deadline
 
 // begin does what comes before the handshake on a new connection: the first
 // bytes, and TLS if the upstream wants it.
-func (t *target) begin(conn net.Conn, first []byte, deadline time.Time) (net.Conn, error) {
+func (p *Proxy) begin(t *target, conn net.Conn, first []byte, deadline time.Time) (net.Conn, error) {
 	if len(first) == 0 && t.tls == nil {
 		return conn, nil
 	}
@@ -69,7 +71,10 @@ func (t *target) begin(conn net.Conn, first []byte, deadline time.Time) (net.Con
 		return conn, nil
 	}
 	secured := relay.Client(conn, t.tls)
-	if err := secured.Handshake(); err != nil {
+	switch err := p.places.ClientHandshake(secured, deadline); {
+	case errors.Is(err, relay.ErrNoPlace):
+		return nil, fmt.Errorf("tls handshake with %s: %w: %w", t.name, err, health.ErrLocal)
+	case err != nil:
 		return nil, certtext.Explain(t.name, err)
 	}
 	return secured, nil

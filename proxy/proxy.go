@@ -22,6 +22,7 @@ type Proxy struct {
 	// Fixed after New.
 	logger *slog.Logger
 	relay  *relay.Relay
+	places *relay.Places // of TLS handshakes with upstreams
 	server *fasthttp.Server
 	drains *drain.Engine
 	access *accessLog
@@ -88,6 +89,7 @@ func New(o Options) (*Proxy, error) {
 	if p.relay, err = relay.New(o.Relay); err != nil {
 		return nil, err
 	}
+	p.places = tlsPlaces()
 	p.files = newFiles(p.relay.Options().Loops)
 	p.drains = drain.New(census{p}, p.logger)
 	p.access = newAccessLog(o.AccessLogger)

@@ -240,7 +240,7 @@ func (k *keeper) dial(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	leave := context.AfterFunc(ctx, func() { conn.Close() })
-	ready, err := k.target.begin(conn, nil, deadline)
+	ready, err := p.begin(k.target, conn, nil, deadline)
 	if !leave() {
 		err = ctx.Err()
 	}

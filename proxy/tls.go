@@ -1,21 +1,24 @@
 package proxy
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/pointsman/pointsman/proxy/relay"
 )
 
 // Listener is a listener for [Proxy.Run] with more to say than where it listens.
 type Listener struct {
 	net.Listener
 	// TLS says how clients speak TLS; nil means that they do not. It is copied;
-	// its callbacks may follow certificates that change. A connection on which ALPN
+	// its callbacks may follow certificates that change, and should not wait for
+	// anything: they hold one of a few places. A connection on which ALPN
 	// has chosen another protocol than http/1.1 and h2 is closed after the
 	// handshake: that was all that its client wanted (RFC 8737).
 	TLS *tls.Config
@@ -51,39 +54,22 @@ func (l *Listener) begin() {
 // networks are the present ones.
 func (l *Listener) networks() []netip.Prefix { return *l.live.Load() }
 
-// tlsHandshakes is how many handshakes of TLS may have gone past the client's hello
-// within the last tlsHold on one listener. More wait, within the deadline of the head: they cost
-// processor time, and a crowd of them shall not take it from the sessions.
-const tlsHandshakes = 128
-
-// tlsHold is how long a handshake counts as one of them: many times what its
-// computing takes. After that it waits for the client, and somebody who opens
-// handshakes and leaves them there must not keep the others out: with this, it
-// would take 6,400 in a second. In a rush that the processors cannot follow some
-// are computing still.
-const tlsHold = 20 * time.Millisecond
+// tlsPlaces is how many handshakes of TLS compute at once on one listener before
+// they have answered the hello, and as many behind that; and as many with upstreams:
+// enough for a processor never to wait for one, and no more, because what else wants
+// to run waits behind those that do.
+func tlsPlaces() *relay.Places { return relay.NewPlaces(max(4, 2*runtime.GOMAXPROCS(0))) }
 
 // tlsDoor is what a gate needs for TLS.
 type tlsDoor struct {
 	config *tls.Config
-	places chan struct{}
+	places *relay.Places
 }
 
 func newTLSDoor(config *tls.Config, http2 bool) *tlsDoor {
-	d := &tlsDoor{places: make(chan struct{}, tlsHandshakes)}
-	inner := config.GetConfigForClient
-	d.config = config.Clone()
-	d.config.NextProtos = protocols(config.NextProtos, http2)
-	d.config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		if err := d.enter(hello.Context()); err != nil {
-			return nil, err
-		}
-		if inner != nil {
-			return inner(hello)
-		}
-		return nil, nil
-	}
-	return d
+	config = config.Clone()
+	config.NextProtos = protocols(config.NextProtos, http2)
+	return &tlsDoor{config: config, places: tlsPlaces()}
 }
 
 // protocols are those that are offered by ALPN: what was asked for, and HTTP/2 in
@@ -97,51 +83,6 @@ func protocols(asked []string, http2 bool) []string {
 		list = append(list, "http/1.1")
 	}
 	return append([]string{http2Protocol}, list...)
-}
-
-// visitKey finds the visit of a handshake in its context.
-type visitKey struct{}
-
-// visit is one handshake of TLS.
-type visit struct {
-	inside atomic.Bool // it has a place
-	hold   *time.Timer // gives it back; nil before there was one
-}
-
-// enter waits for a place.
-func (d *tlsDoor) enter(ctx context.Context) error {
-	v, _ := ctx.Value(visitKey{}).(*visit)
-	if v == nil || v.hold != nil {
-		return nil
-	}
-	select {
-	case d.places <- struct{}{}:
-		v.inside.Store(true)
-		v.hold = time.AfterFunc(tlsHold, func() { d.leave(v) })
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// leave gives the place of a handshake back, once.
-func (d *tlsDoor) leave(v *visit) {
-	if v.inside.CompareAndSwap(true, false) {
-		<-d.places
-	}
-}
-
-// shakeHands does the handshake of TLS before the deadline.
-func (d *tlsDoor) shakeHands(conn *tls.Conn, deadline time.Time) error {
-	v := new(visit)
-	ctx, stop := context.WithDeadline(context.WithValue(context.Background(), visitKey{}, v), deadline)
-	defer stop()
-	err := conn.HandshakeContext(ctx)
-	if v.hold != nil {
-		v.hold.Stop()
-		d.leave(v)
-	}
-	return err
 }
 
 // welcome does what comes before the head: the header of a proxy before us, and
@@ -158,7 +99,7 @@ func (c *clientConn) welcome(deadline time.Time) error {
 	if !ok {
 		return nil
 	}
-	err := c.gate.tls.shakeHands(conn, deadline)
+	err := c.gate.tls.places.ServerHandshake(conn, deadline)
 	var other tls.RecordHeaderError
 	if errors.As(err, &other) && other.Conn != nil && isHTTP(other.RecordHeader) {
 		c.Conn, c.below = c.below, nil

@@ -37,6 +37,16 @@ func Ordinary(conn net.Conn) (net.Conn, error) {
 	return conn, nil
 }
 
+// tcpBelow is the connection of TCP that another one stands for, nil if there is
+// none.
+func tcpBelow(conn net.Conn) *net.TCPConn {
+	if w, ok := conn.(*wire); ok {
+		conn = w.Conn
+	}
+	tcp, _ := conn.(*net.TCPConn)
+	return tcp
+}
+
 // watchOver has TCP notice when the other end vanishes; nil is no connection.
 func watchOver(conn *net.TCPConn) {
 	if conn != nil {

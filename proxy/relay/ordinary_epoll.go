@@ -26,16 +26,6 @@ func ordinary(of net.Conn) (net.Conn, error) {
 	return c, nil
 }
 
-// tcpBelow is the connection of TCP that another one stands for, nil if there is
-// none.
-func tcpBelow(conn net.Conn) *net.TCPConn {
-	if w, ok := conn.(*wire); ok {
-		conn = w.Conn
-	}
-	tcp, _ := conn.(*net.TCPConn)
-	return tcp
-}
-
 // giveUpAfter sets how long bytes may stay unacknowledged (RFC 5482 §1).
 func giveUpAfter(conn *net.TCPConn, d time.Duration) {
 	raw, err := conn.SyscallConn()

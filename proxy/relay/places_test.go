@@ -1,0 +1,272 @@
+package relay
+
+import (
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// laborious is a key whose signatures take until somebody says so.
+type laborious struct {
+	crypto.Signer
+	done   chan struct{}
+	inside atomic.Int32
+}
+
+func (l *laborious) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	l.inside.Add(1)
+	<-l.done
+	l.inside.Add(-1)
+	return l.Signer.Sign(rand, digest, opts)
+}
+
+// signed is a configuration for servers whose key is l.
+func (l *laborious) signed(version uint16) *tls.Config {
+	c := serverConfig(version)
+	c.Certificates[0].PrivateKey = l
+	return c
+}
+
+func newLaborious() *laborious {
+	return &laborious{Signer: identity().certificate.PrivateKey.(crypto.Signer), done: make(chan struct{})}
+}
+
+// trusting is a configuration for clients in a bubble, where the certificate is not
+// valid yet.
+func trusting(version uint16) *tls.Config {
+	c := clientConfig(version)
+	c.InsecureSkipVerify = true
+	return c
+}
+
+// serve does the handshake of a server, and returns the other end and what comes of
+// it.
+func (p *Places) serve(t *testing.T, config *tls.Config, by time.Time) (net.Conn, <-chan error) {
+	near, far := net.Pipe()
+	t.Cleanup(func() { far.Close() })
+	ended := make(chan error, 1)
+	go func() {
+		defer near.Close()
+		_ = near.SetDeadline(by)
+		ended <- p.ServerHandshake(Server(near, config), by)
+	}()
+	return far, ended
+}
+
+// free checks that all places are.
+func (p *Places) free(t *testing.T) {
+	t.Helper()
+	synctest.Wait()
+	if len(p.fresh) != 0 || len(p.begun) != 0 {
+		t.Errorf("%d and %d places are taken", len(p.fresh), len(p.begun))
+	}
+}
+
+// TestPlaces: so many compute and no more, for as long as it takes, and the others
+// wait until their deadline.
+func TestPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n, all = 3, 10
+		p, key := NewPlaces(n), newLaborious()
+		var ends [all]<-chan error
+		for i := range ends {
+			far, ended := p.serve(t, key.signed(tls.VersionTLS13), time.Now().Add(time.Duration(1+i)*time.Hour))
+			ends[i] = ended
+			go tls.Client(far, trusting(tls.VersionTLS13)).Handshake()
+			synctest.Wait() // so they come in this order
+		}
+		for i := range n {
+			if inside := key.inside.Load(); inside != n {
+				t.Fatalf("%d compute, %d may", inside, n)
+			}
+			key.done <- struct{}{}
+			if err := <-ends[i]; err != nil {
+				t.Fatalf("handshake %d: %v", i, err)
+			}
+			synctest.Wait()
+		}
+		began := time.Now()
+		for i := 2 * n; i < all; i++ { // those before have a place
+			if err := <-ends[i]; !errors.Is(err, ErrNoPlace) || time.Since(began) != time.Duration(1+i)*time.Hour {
+				t.Errorf("handshake %d ended after %v: %v", i, time.Since(began), err)
+			}
+		}
+		if inside := key.inside.Load(); inside != n {
+			t.Errorf("%d compute, %d may", inside, n)
+		}
+		close(key.done)
+		for i := n; i < 2*n; i++ {
+			<-ends[i] // too late for it
+		}
+		p.free(t)
+	})
+}
+
+// TestPlacesOfThoseWhoWait: who waits for the other end has no place, wherever that
+// is.
+func TestPlacesOfThoseWhoWait(t *testing.T) {
+	hello := func(version uint16) (p []byte) {
+		near, far := net.Pipe()
+		defer near.Close()
+		go tls.Client(far, trusting(version)).Handshake()
+		p = make([]byte, 4096)
+		n, _ := near.Read(p)
+		return p[:n]
+	}
+	for _, row := range []struct {
+		name string
+		stop func(far net.Conn)
+	}{
+		{"nothing is said", func(far net.Conn) {}},
+		{"half a hello", func(far net.Conn) { p := hello(tls.VersionTLS13); far.Write(p[:len(p)/2]) }},
+		{"a hello, and nothing is read", func(far net.Conn) { far.Write(hello(tls.VersionTLS13)) }},
+		{"a hello, and no more", func(far net.Conn) { far.Write(hello(tls.VersionTLS13)); io.Copy(io.Discard, far) }},
+		{"a hello of 1.2, and no more", func(far net.Conn) { far.Write(hello(tls.VersionTLS12)); io.Copy(io.Discard, far) }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := NewPlaces(1)
+				config := serverConfig(tls.VersionTLS12)
+				config.MaxVersion = tls.VersionTLS13
+				var slow [3]<-chan error
+				for i := range slow {
+					far, ended := p.serve(t, config, time.Now().Add(time.Hour))
+					slow[i] = ended
+					go row.stop(far)
+				}
+				synctest.Wait()
+				for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+					far, ended := p.serve(t, config, time.Now().Add(time.Second))
+					if err := tls.Client(far, trusting(version)).Handshake(); err != nil {
+						t.Error(err)
+					}
+					if err := <-ended; err != nil {
+						t.Error(err)
+					}
+				}
+				p.free(t)
+				for _, ended := range slow {
+					if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+						t.Errorf("ended with %v", err)
+					}
+				}
+				p.free(t)
+			})
+		})
+	}
+}
+
+// TestPlacesOfThoseBegun: a handshake that has answered goes on although others have
+// come that want to compute.
+func TestPlacesOfThoseBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, key := NewPlaces(1), newLaborious()
+		go func() { key.done <- struct{}{} }()
+		far, first := p.serve(t, key.signed(tls.VersionTLS12), time.Now().Add(time.Hour))
+		answered, goOn := make(chan struct{}), make(chan struct{})
+		slow := trusting(tls.VersionTLS12)
+		slow.VerifyPeerCertificate = func([][]byte, [][]*x509.Certificate) error {
+			close(answered)
+			<-goOn
+			return nil
+		}
+		go tls.Client(far, slow).Handshake()
+		<-answered
+		far, second := p.serve(t, key.signed(tls.VersionTLS12), time.Now().Add(time.Hour))
+		go tls.Client(far, trusting(tls.VersionTLS12)).Handshake()
+		synctest.Wait()
+		if key.inside.Load() != 1 || len(p.fresh) != 1 {
+			t.Fatal("the second one does not compute")
+		}
+		close(goOn)
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+		key.done <- struct{}{}
+		if err := <-second; err != nil {
+			t.Error(err)
+		}
+		p.free(t)
+	})
+}
+
+// TestPlacesOfClients: they compute before they say anything, and when they judge the
+// certificate.
+func TestPlacesOfClients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n, all = 2, 5
+		p := NewPlaces(n)
+		var inside atomic.Int32
+		done := make(chan struct{})
+		config := trusting(tls.VersionTLS13)
+		config.VerifyPeerCertificate = func([][]byte, [][]*x509.Certificate) error {
+			inside.Add(1)
+			<-done
+			inside.Add(-1)
+			return nil
+		}
+		shake := func(by time.Time) <-chan error {
+			near, far := net.Pipe()
+			t.Cleanup(func() { far.Close() })
+			go tls.Server(far, serverConfig(tls.VersionTLS13)).Handshake()
+			ended := make(chan error, 1)
+			go func() {
+				defer near.Close()
+				ended <- p.ClientHandshake(Client(near, config), by)
+			}()
+			return ended
+		}
+		var ends [all]<-chan error
+		for i := range ends {
+			ends[i] = shake(time.Now().Add(time.Hour))
+		}
+		synctest.Wait()
+		if inside.Load() != n {
+			t.Errorf("%d compute, %d may", inside.Load(), n)
+		}
+		p.fresh <- struct{}{} // as if somebody computed a hello
+		p.fresh <- struct{}{}
+		if err := <-shake(time.Now().Add(time.Minute)); !errors.Is(err, ErrNoPlace) {
+			t.Errorf("one more: %v", err)
+		}
+		<-p.fresh
+		<-p.fresh
+		close(done)
+		for _, ended := range ends {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+		p.free(t)
+	})
+}
+
+// TestPlacesOfThoseWhoFail: a handshake that fails gives its place back, and leaves the
+// connection as it was.
+func TestPlacesOfThoseWhoFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPlaces(1)
+		near, far := net.Pipe()
+		go func() {
+			io.WriteString(far, "GET / HTTP/1.1\r\n\r\n")
+			io.Copy(io.Discard, far)
+		}()
+		conn := Server(near, serverConfig(tls.VersionTLS13))
+		if err := p.ServerHandshake(conn, time.Now().Add(time.Second)); err == nil {
+			t.Error("no error")
+		}
+		if below := conn.NetConn().(*wire).Conn; below != near {
+			t.Errorf("below is %T", below)
+		}
+		p.free(t)
+		near.Close()
+	})
+}
