@@ -27,7 +27,7 @@ func (p *Proxy) gates(listeners []net.Listener) ([]net.Listener, error) {
 			l.begin()
 			g.proxies, g.challenge, ln = l.networks, l.Challenge, l.Listener
 			if l.TLS != nil {
-				g.tls, g.http2 = newTLSDoor(l.TLS, l.HTTP2), l.HTTP2
+				g.tls, g.http2 = l.forClients(), l.HTTP2
 			}
 		}
 		if err := g.takeOver(ln); err != nil {
@@ -67,7 +67,7 @@ func (g *gate) takeOver(ln net.Listener) error {
 type gate struct {
 	net.Listener
 	proxy     *Proxy
-	tls       *tlsDoor              // nil without TLS
+	tls       *tls.Config           // nil without
 	http2     bool                  // is spoken with clients that choose it
 	proxies   func() []netip.Prefix // who says for whom they stand; nil for nobody
 	challenge func(host, path string) ([]byte, bool)
@@ -89,7 +89,7 @@ func (g *gate) Accept() (net.Conn, error) {
 	g.proxy.counters.atGate.Add(1)
 	c := g.meet(peerOf(conn))
 	if c.Conn = conn; g.tls != nil {
-		c.Conn, c.below = relay.Server(conn, g.tls.config), conn
+		c.Conn, c.below = relay.Server(conn, g.tls), conn
 	}
 	return c, nil
 }

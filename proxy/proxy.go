@@ -22,7 +22,7 @@ type Proxy struct {
 	// Fixed after New.
 	logger *slog.Logger
 	relay  *relay.Relay
-	places *relay.Places // of TLS handshakes with upstreams
+	places *relay.Places // of TLS handshakes
 	server *fasthttp.Server
 	drains *drain.Engine
 	access *accessLog

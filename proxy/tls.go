@@ -54,22 +54,16 @@ func (l *Listener) begin() {
 // networks are the present ones.
 func (l *Listener) networks() []netip.Prefix { return *l.live.Load() }
 
-// tlsPlaces is how many handshakes of TLS compute at once on one listener before
-// they have answered the hello, and as many behind that; and as many with upstreams:
-// enough for a processor never to wait for one, and no more, because what else wants
-// to run waits behind those that do.
-func tlsPlaces() *relay.Places { return relay.NewPlaces(max(4, 2*runtime.GOMAXPROCS(0))) }
+// tlsPlaces are for the handshakes of TLS that compute. One processor is left to the
+// sessions while clients rush in: were all computing, the Go runtime would look only
+// every 10 ms what else has come from the network.
+func tlsPlaces() *relay.Places { return relay.NewPlaces(runtime.GOMAXPROCS(0) - 1) }
 
-// tlsDoor is what a gate needs for TLS.
-type tlsDoor struct {
-	config *tls.Config
-	places *relay.Places
-}
-
-func newTLSDoor(config *tls.Config, http2 bool) *tlsDoor {
-	config = config.Clone()
-	config.NextProtos = protocols(config.NextProtos, http2)
-	return &tlsDoor{config: config, places: tlsPlaces()}
+// forClients is how clients speak TLS at l.
+func (l *Listener) forClients() *tls.Config {
+	config := l.TLS.Clone()
+	config.NextProtos = protocols(config.NextProtos, l.HTTP2)
+	return config
 }
 
 // protocols are those that are offered by ALPN: what was asked for, and HTTP/2 in
@@ -99,7 +93,7 @@ func (c *clientConn) welcome(deadline time.Time) error {
 	if !ok {
 		return nil
 	}
-	err := c.gate.tls.places.ServerHandshake(conn, deadline)
+	err := c.proxy.places.ServerHandshake(conn, deadline)
 	var other tls.RecordHeaderError
 	if errors.As(err, &other) && other.Conn != nil && isHTTP(other.RecordHeader) {
 		c.Conn, c.below = c.below, nil

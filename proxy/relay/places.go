@@ -16,13 +16,14 @@ var ErrNoPlace = errors.New("too many TLS handshakes at once")
 // it computes, however long that is, and none while it waits for the other end: who
 // begins many and leaves them there keeps nobody out. It may be used concurrently.
 type Places struct {
-	// Handshakes that have answered something need not wait behind those that are
-	// new. Else in a rush all would be begun, and few finished in time.
+	// Clients that have been answered need not wait behind those that are new, else
+	// in a rush all would be begun, and few finished in time. Nor need handshakes
+	// with an upstream, for a client that has done its own.
 	fresh, begun chan struct{}
 }
 
-// NewPlaces returns n places, at least one, for handshakes before the first that
-// they say, and as many for what follows.
+// NewPlaces returns n places, at least one, for handshakes with clients before the
+// first answer, and as many for all others.
 func NewPlaces(n int) *Places {
 	n = max(n, 1)
 	return &Places{fresh: make(chan struct{}, n), begun: make(chan struct{}, n)}
@@ -38,7 +39,7 @@ func (p *Places) ServerHandshake(conn *tls.Conn, by time.Time) error {
 
 // ClientHandshake is as [Places.ServerHandshake], for a connection of [Client].
 func (p *Places) ClientHandshake(conn *tls.Conn, by time.Time) error {
-	s := &shaking{places: p, by: by}
+	s := &shaking{places: p, by: by, begun: true}
 	if err := s.enter(); err != nil { // a client computes before it waits for anything
 		return err
 	}
@@ -51,7 +52,7 @@ type shaking struct {
 	net.Conn
 	places *Places
 	by     time.Time
-	spoken bool          // it is one of the begun
+	begun  bool
 	inside chan struct{} // where it has a place; nil for none
 }
 
@@ -68,7 +69,7 @@ func (s *shaking) do(conn *tls.Conn) error {
 // enter takes a place.
 func (s *shaking) enter() error {
 	places := s.places.fresh
-	if s.spoken {
+	if s.begun {
 		places = s.places.begun
 	}
 	select {
@@ -109,7 +110,7 @@ func (s *shaking) Read(p []byte) (int, error) {
 // Write implements [net.Conn]. Who takes nothing can make it wait, too.
 func (s *shaking) Write(p []byte) (int, error) {
 	s.leave()
-	s.spoken = true
+	s.begun = true
 	n, err := s.Conn.Write(p)
 	if err == nil {
 		err = s.enter()

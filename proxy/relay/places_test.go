@@ -232,13 +232,9 @@ func TestPlacesOfClients(t *testing.T) {
 		if inside.Load() != n {
 			t.Errorf("%d compute, %d may", inside.Load(), n)
 		}
-		p.fresh <- struct{}{} // as if somebody computed a hello
-		p.fresh <- struct{}{}
 		if err := <-shake(time.Now().Add(time.Minute)); !errors.Is(err, ErrNoPlace) {
 			t.Errorf("one more: %v", err)
 		}
-		<-p.fresh
-		<-p.fresh
 		close(done)
 		for _, ended := range ends {
 			if err := <-ended; err != nil {
