@@ -89,8 +89,9 @@ func New(o Options) (*Proxy, error) {
 	if p.relay, err = relay.New(o.Relay); err != nil {
 		return nil, err
 	}
-	p.places = tlsPlaces()
-	p.files = newFiles(p.relay.Options().Loops)
+	loops := p.relay.Options().Loops
+	p.places = relay.NewPlaces(loops - 1) // one processor is left to the sessions while clients rush in
+	p.files = newFiles(loops)
 	p.drains = drain.New(census{p}, p.logger)
 	p.access = newAccessLog(o.AccessLogger)
 	p.server = &fasthttp.Server{

@@ -5,12 +5,9 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
-
-	"github.com/pointsman/pointsman/proxy/relay"
 )
 
 // Listener is a listener for [Proxy.Run] with more to say than where it listens.
@@ -53,11 +50,6 @@ func (l *Listener) begin() {
 
 // networks are the present ones.
 func (l *Listener) networks() []netip.Prefix { return *l.live.Load() }
-
-// tlsPlaces are for the handshakes of TLS that compute. One processor is left to the
-// sessions while clients rush in: were all computing, the Go runtime would look only
-// every 10 ms what else has come from the network.
-func tlsPlaces() *relay.Places { return relay.NewPlaces(runtime.GOMAXPROCS(0) - 1) }
 
 // forClients is how clients speak TLS at l.
 func (l *Listener) forClients() *tls.Config {
