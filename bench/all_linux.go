@@ -6,5 +6,5 @@ func allCommand() *cobra.Command {
 	return command("all", "All measurements in turn, about an hour",
 		relayExperiment(), trickleExperiment(), bulkExperiment(), idleExperiment(), handshakesExperiment(), failoverExperiment(),
 		drainExperiment(), flapExperiment(), reloadExperiment(), shutdownExperiment(), stormExperiment(),
-		tlsExperiment(), sparesExperiment(), slowExperiment(), descriptorsExperiment(), fanoutExperiment())
+		tlsExperiment(), sparesExperiment(), slowExperiment(), hellosExperiment(), descriptorsExperiment(), fanoutExperiment())
 }

@@ -28,7 +28,7 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
-		case "echo", "inbox":
+		case "echo", "inbox", "flood":
 			main()
 			return
 		case "serve":

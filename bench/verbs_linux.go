@@ -7,7 +7,7 @@ func verbs() []*cobra.Command {
 		allCommand(),
 		relayCommand(), trickleCommand(), bulkCommand(), idleCommand(), handshakesCommand(), failoverCommand(),
 		drainCommand(), flapCommand(), reloadCommand(), shutdownCommand(), stormCommand(),
-		tlsCommand(), sparesCommand(), slowCommand(), descriptorsCommand(), fanoutCommand(),
-		loadCommand(), echoCommand(), inboxCommand(),
+		tlsCommand(), sparesCommand(), slowCommand(), hellosCommand(), descriptorsCommand(), fanoutCommand(),
+		loadCommand(), echoCommand(), floodCommand(), inboxCommand(),
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // SlowHTTPTest is the program that attacks with slow connections.
@@ -48,8 +46,7 @@ func StartTool(name string, args ...string) (*Tool, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = unix.SchedSetAttr(p.PID(), &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0)
-	if err != nil && p.Alive() == nil {
+	if err = standBack(p.PID()); err != nil && p.Alive() == nil {
 		p.Stop()
 		return nil, fmt.Errorf("let %s stand back: %w", name, err)
 	}

@@ -15,6 +15,7 @@ type Results struct {
 	Storm      *Storm      `json:"storm,omitempty"`
 	Spares     *Spares     `json:"spares,omitempty"`
 	Slow       *Slow       `json:"slow,omitempty"`
+	Hellos     *Hellos     `json:"hellos,omitempty"`
 	Scarcity   []Scarcity  `json:"descriptors,omitempty"`
 }
 
