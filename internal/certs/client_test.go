@@ -181,6 +181,12 @@ func testClientCertificateChanges(t *testing.T, version uint16) {
 	write(t, own.KeyFile, key)
 	time.Sleep(lookAgain)
 	expect("second.test", 0)
+	write(t, own.CertFile, append([]byte("# The same one.\n"), cert...))
+	time.Sleep(lookAgain)
+	expect("second.test", 0)
+	time.Sleep(sessionsLast)
+	last = "" // as if it were another one
+	expect("second.test", 0)
 
 	write(t, own.KeyFile, nil)
 	for _, warnings := range []int{0, 1, 1, 1} {
