@@ -90,7 +90,7 @@ func New(o Options) (*Proxy, error) {
 		return nil, err
 	}
 	loops := p.relay.Options().Loops
-	p.places = relay.NewPlaces(loops - 1) // one processor is left to the sessions while clients rush in
+	p.places = relay.NewPlaces(loops-1, p.cut.Done()) // a flood of hellos leaves one processor to the sessions
 	p.files = newFiles(loops)
 	p.drains = drain.New(census{p}, p.logger)
 	p.access = newAccessLog(o.AccessLogger)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -65,17 +66,17 @@ func (p *Places) serve(t *testing.T, config *tls.Config, by time.Time) (net.Conn
 func (p *Places) free(t *testing.T) {
 	t.Helper()
 	synctest.Wait()
-	if len(p.fresh) != 0 || len(p.begun) != 0 {
-		t.Errorf("%d and %d places are taken", len(p.fresh), len(p.begun))
+	if len(p.fresh) != 0 || len(p.others) != 0 {
+		t.Errorf("%d and %d places are taken", len(p.fresh), len(p.others))
 	}
 }
 
 // TestPlaces: so many compute and no more, for as long as it takes, and the others
-// wait until their deadline.
+// wait for half of their time.
 func TestPlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n, all = 3, 10
-		p, key := NewPlaces(n), newLaborious()
+		p, key := NewPlaces(n, nil), newLaborious()
 		var ends [all]<-chan error
 		for i := range ends {
 			far, ended := p.serve(t, key.signed(tls.VersionTLS13), time.Now().Add(time.Duration(1+i)*time.Hour))
@@ -95,7 +96,7 @@ func TestPlaces(t *testing.T) {
 		}
 		began := time.Now()
 		for i := 2 * n; i < all; i++ { // those before have a place
-			if err := <-ends[i]; !errors.Is(err, ErrNoPlace) || time.Since(began) != time.Duration(1+i)*time.Hour {
+			if err := <-ends[i]; !errors.Is(err, ErrNoPlace) || time.Since(began) != time.Duration(1+i)*time.Hour/2 {
 				t.Errorf("handshake %d ended after %v: %v", i, time.Since(began), err)
 			}
 		}
@@ -133,7 +134,7 @@ func TestPlacesOfThoseWhoWait(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := NewPlaces(1)
+				p := NewPlaces(1, nil)
 				config := serverConfig(tls.VersionTLS12)
 				config.MaxVersion = tls.VersionTLS13
 				var slow [3]<-chan error
@@ -168,7 +169,7 @@ func TestPlacesOfThoseWhoWait(t *testing.T) {
 // come that want to compute.
 func TestPlacesOfThoseBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, key := NewPlaces(1), newLaborious()
+		p, key := NewPlaces(1, nil), newLaborious()
 		go func() { key.done <- struct{}{} }()
 		far, first := p.serve(t, key.signed(tls.VersionTLS12), time.Now().Add(time.Hour))
 		answered, goOn := make(chan struct{}), make(chan struct{})
@@ -198,12 +199,135 @@ func TestPlacesOfThoseBegun(t *testing.T) {
 	})
 }
 
+// TestPlacesOfThoseAskedAgain: a client whose hello is answered with the wish for
+// another one has cost next to nothing, and is one of the fresh still.
+func TestPlacesOfThoseAskedAgain(t *testing.T) {
+	p, key := NewPlaces(1, nil), newLaborious()
+	config := key.signed(tls.VersionTLS13)
+	config.CurvePreferences = []tls.CurveID{tls.CurveP521}
+	clients := trusting(tls.VersionTLS13)
+	clients.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP521}
+	var ends [2]chan error
+	for i := range ends {
+		ends[i] = make(chan error, 1)
+		near, far := tcpPair(t)
+		go func() { ends[i] <- p.ServerHandshake(Server(near, config), time.Now().Add(patience)) }()
+		go func() {
+			c := tls.Client(far, clients)
+			if err := c.Handshake(); err != nil || !c.ConnectionState().HelloRetryRequest {
+				t.Errorf("%v, asked again: %t", err, c.ConnectionState().HelloRetryRequest)
+			}
+		}()
+	}
+	for key.inside.Load() == 0 {
+		runtime.Gosched()
+	}
+	near, far := tcpPair(t)
+	go tls.Server(far, serverConfig(tls.VersionTLS13)).Handshake()
+	if err := p.ClientHandshake(Client(near, trusting(tls.VersionTLS13)), time.Now().Add(patience)); err != nil {
+		t.Errorf("beside them: %v", err)
+	}
+	if n := key.inside.Load(); n != 1 || len(p.fresh) != 1 || len(p.others) != 0 {
+		t.Errorf("%d compute, %d and %d places are taken", n, len(p.fresh), len(p.others))
+	}
+	close(key.done)
+	for _, ended := range ends {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// tcpPair is for TLS that writes at both ends at once.
+func tcpPair(t *testing.T) (near, far net.Conn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	if far, err = net.Dial("tcp", ln.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if near, err = ln.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { near.Close(); far.Close() })
+	return near, far
+}
+
+// TestPlacesOfWholeRecords: a hello that comes in pieces is worth a place when it is
+// there.
+func TestPlacesOfWholeRecords(t *testing.T) {
+	near, far := net.Pipe()
+	defer far.Close()
+	p := NewPlaces(1, nil)
+	s := &shaking{Conn: near, places: p, by: time.Now().Add(patience), left: patience, fresh: true}
+	defer near.Close()
+	go io.WriteString(far, "\x16\x03\x01\x00\x05helloX")
+	for i := range 11 {
+		want := 0
+		if i == 9 {
+			want = 1
+		}
+		if n, err := s.Read(make([]byte, 1)); n != 1 || err != nil || len(p.fresh) != want {
+			t.Errorf("byte %d: %d, %v, %d places are taken", i, n, err, len(p.fresh))
+		}
+	}
+}
+
+// TestPlacesStop: nobody waits for a place any more when it is over.
+func TestPlacesStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stop := make(chan struct{})
+		p, key := NewPlaces(1, stop), newLaborious()
+		far, first := p.serve(t, key.signed(tls.VersionTLS13), time.Now().Add(time.Hour))
+		go tls.Client(far, trusting(tls.VersionTLS13)).Handshake()
+		synctest.Wait()
+		far, second := p.serve(t, key.signed(tls.VersionTLS13), time.Now().Add(time.Hour))
+		go tls.Client(far, trusting(tls.VersionTLS13)).Handshake()
+		synctest.Wait()
+		close(stop)
+		if err := <-second; !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+		close(key.done)
+		<-first
+		p.free(t)
+	})
+}
+
+// TestPlacesPanic: a callback that panics takes no place with it.
+func TestPlacesPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPlaces(1, nil)
+		near, far := net.Pipe()
+		defer near.Close()
+		go tls.Client(far, trusting(tls.VersionTLS13)).Handshake()
+		config := serverConfig(tls.VersionTLS13)
+		config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { panic("for the test") }
+		conn := Server(near, config)
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			_ = p.ServerHandshake(conn, time.Now().Add(time.Second))
+		}()
+		if below := belowTLS(conn); below != near {
+			t.Errorf("below is %T", below)
+		}
+		p.free(t)
+	})
+}
+
 // TestPlacesOfClients: they compute before they say anything, and when they judge the
 // certificate.
 func TestPlacesOfClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n, all = 2, 5
-		p := NewPlaces(n)
+		p := NewPlaces(n, nil)
 		var inside atomic.Int32
 		done := make(chan struct{})
 		config := trusting(tls.VersionTLS13)
@@ -232,8 +356,17 @@ func TestPlacesOfClients(t *testing.T) {
 		if inside.Load() != n {
 			t.Errorf("%d compute, %d may", inside.Load(), n)
 		}
-		if err := <-shake(time.Now().Add(time.Minute)); !errors.Is(err, ErrNoPlace) {
-			t.Errorf("one more: %v", err)
+		began := time.Now()
+		if err := <-shake(began.Add(time.Minute)); !errors.Is(err, ErrNoPlace) || time.Since(began) != time.Minute/4 {
+			t.Errorf("one more: %v after %v", err, time.Since(began))
+		}
+		near, far := net.Pipe()
+		go func() {
+			defer near.Close()
+			_ = p.ClientHandshake(Client(near, config), time.Now().Add(time.Minute))
+		}()
+		if n, err := far.Read(make([]byte, 1)); n != 0 {
+			t.Errorf("one without a place said something: %v", err)
 		}
 		close(done)
 		for _, ended := range ends {
@@ -249,7 +382,7 @@ func TestPlacesOfClients(t *testing.T) {
 // connection as it was.
 func TestPlacesOfThoseWhoFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := NewPlaces(1)
+		p := NewPlaces(1, nil)
 		near, far := net.Pipe()
 		go func() {
 			io.WriteString(far, "GET / HTTP/1.1\r\n\r\n")
@@ -259,7 +392,7 @@ func TestPlacesOfThoseWhoFail(t *testing.T) {
 		if err := p.ServerHandshake(conn, time.Now().Add(time.Second)); err == nil {
 			t.Error("no error")
 		}
-		if below := conn.NetConn().(*wire).Conn; below != near {
+		if below := belowTLS(conn); below != near {
 			t.Errorf("below is %T", below)
 		}
 		p.free(t)

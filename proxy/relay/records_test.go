@@ -21,10 +21,8 @@ import (
 
 // Types of TLS records (RFC 8446 §5.1).
 const (
-	changeCipher    = 20
-	alertRecord     = 21
-	handshakeRecord = 22
-	dataRecord      = 23
+	changeCipher = 20
+	dataRecord   = 23
 )
 
 // Descriptions of alerts (RFC 8446 §6).

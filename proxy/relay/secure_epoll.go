@@ -4,7 +4,6 @@ package relay
 
 import (
 	"crypto/tls"
-	"encoding/binary"
 	"io"
 	"net"
 	"time"
@@ -13,10 +12,6 @@ import (
 )
 
 const (
-	// maxRecord is the most payload of one TLS record, recordHeader what stands
-	// before it (RFC 8446 §5.1).
-	maxRecord    = 16 << 10
-	recordHeader = 5
 	// cipherSize is the most that one read below TLS takes: a message of 64 KiB
 	// with what TLS adds.
 	cipherSize = 80 << 10
@@ -46,11 +41,7 @@ type wire struct {
 	loop  *loop  // while it is joined
 	ahead []byte // what the loop has read and TLS has not
 
-	// Where TLS stands in what it reads.
-	records int // that have ended
-	left    int // of the record under way, behind its header
-	header  [recordHeader]byte
-	have    uint8 // of header
+	read recordCount // where TLS stands in what it reads
 
 	ended bool // behind ahead is the end of the stream
 }
@@ -80,34 +71,14 @@ func (w *wire) Read(p []byte) (n int, err error) {
 	default:
 		return 0, errWouldBlock
 	}
-	w.count(p[:n])
+	w.read.count(p[:n])
 	return n, err
-}
-
-// count notes where records end in what TLS reads.
-func (w *wire) count(p []byte) {
-	for len(p) > 0 {
-		if w.have < recordHeader {
-			n := copy(w.header[w.have:], p)
-			p = p[n:]
-			if w.have += uint8(n); w.have < recordHeader {
-				return
-			}
-			w.left = int(binary.BigEndian.Uint16(w.header[3:]))
-		}
-		n := min(w.left, len(p))
-		p = p[n:]
-		if w.left -= n; w.left == 0 {
-			w.records++
-			w.have = 0
-		}
-	}
 }
 
 // empty reports whether TLS has nothing to say, after it has given the data of so
 // many records: what it has is less than a header. To ask it costs an allocation.
 func (w *wire) empty(given int) bool {
-	return len(w.ahead) == 0 && !w.ended && w.have < recordHeader && w.records == given
+	return len(w.ahead) == 0 && !w.ended && w.read.have < recordHeader && w.read.whole == given
 }
 
 // Write implements [net.Conn].
@@ -234,7 +205,7 @@ func (l *loop) pumpTLS(s *session, from side, size int) {
 func (l *loop) unseal(s *session, from side, n int) {
 	leg := &s.legs[from]
 	w := l.wires[leg.fd]
-	w.ahead, w.ended, w.records = l.cipher[:max(n, 0)], n == 0, 0
+	w.ahead, w.ended, w.read.whole = l.cipher[:max(n, 0)], n == 0, 0
 	for given := 0; ; {
 		held := copy(l.buffer[headroom-len(leg.held):], leg.held)
 		l.sealed = l.sealed[:0]
@@ -275,7 +246,7 @@ func (l *loop) unseal(s *session, from side, n int) {
 		case s.phase == over:
 			return
 		case err == errWouldBlock:
-			if w.records-given > mostEmpty {
+			if w.read.whole-given > mostEmpty {
 				leg.set(thin)
 			}
 			return

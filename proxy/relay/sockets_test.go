@@ -46,6 +46,9 @@ func setBuffers(conn net.Conn, size int) {
 	}
 }
 
+// belowTLS is the connection under TLS, before it is joined.
+func belowTLS(t *tls.Conn) net.Conn { return t.NetConn().(*wire).Conn }
+
 // joinSmall makes a session all of whose sockets are small.
 func (r *rig) joinSmall(t testing.TB, setup ...func(*Pair)) *link {
 	t.Helper()

@@ -4,7 +4,6 @@ package relay
 
 import (
 	"bytes"
-	"crypto/tls"
 	"io"
 	"net"
 	"os"
@@ -46,9 +45,6 @@ func setOwnBuffers(near net.Conn, size int) {
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, size)
 }
-
-// belowTLS is the connection under TLS, before it is joined.
-func belowTLS(t *tls.Conn) net.Conn { return t.NetConn().(*wire).Conn }
 
 // A session is small; the size of its memory at rest is a promise. The allocator
 // has no size between 416 and 448 bytes.

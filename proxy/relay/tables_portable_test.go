@@ -3,7 +3,6 @@
 package relay
 
 import (
-	"crypto/tls"
 	"net"
 	"testing"
 	"time"
@@ -49,6 +48,3 @@ func TestJoinOfPipes(t *testing.T) {
 
 // setOwnBuffers is for connections of the relay's own kind; there is none here.
 func setOwnBuffers(net.Conn, int) { panic("BUG: a connection of an unknown kind") }
-
-// belowTLS is the connection under TLS, before it is joined.
-func belowTLS(t *tls.Conn) net.Conn { return t.NetConn() }
