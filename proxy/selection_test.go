@@ -40,14 +40,16 @@ func TestDrainSome(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := endsAs(t, d, drain.Done)
-			if want := row.a + row.b + row.either; s.Asked != want || s.Found != want {
+			// Who comes back at once can pass for one who was there at the beginning, if the machine is busy.
+			want := row.a + row.b + row.either
+			if s.Found != want || s.Asked < want || row.either > 0 && s.Asked > want {
 				t.Errorf("status %+v, want %d", s, want)
 			}
 			until(t, "those who were asked to be back", func() bool { return len(a.farewells())+len(b.farewells()) == s.Asked })
 			a.echo()
 			b.echo()
 			na, nb := len(a.farewells()), len(b.farewells())
-			if row.either == 0 && (na != row.a || nb != row.b) {
+			if row.either == 0 && (na < row.a || nb < row.b || row.a == 0 && na > 0 || row.b == 0 && nb > 0) {
 				t.Errorf("%d on /a and %d on /b were closed, want %d and %d", na, nb, row.a, row.b)
 			}
 			r.wantDisabled("east", "")
