@@ -37,11 +37,7 @@ type Flooded struct {
 }
 
 func (f *Flooded) sumUp() {
-	var p50, p99 []float64
-	for _, l := range f.Latency {
-		p50, p99 = append(p50, l.P50), append(p99, l.P99)
-	}
-	f.P50, f.P99 = median(p50), median(p99)
+	f.P50, f.P99 = ofSeconds(f.Latency)
 }
 
 // P99 is the median over the rounds of the p99 beside the flood, in microseconds, and

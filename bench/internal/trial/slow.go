@@ -111,12 +111,15 @@ func (c *comings) sumUp(s *SlowSample, every time.Duration) {
 }
 
 // sumUp takes the medians of what the seconds have shown.
-func (s *SlowSample) sumUp() {
-	var p50, p99 []float64
-	for _, l := range s.Latency {
-		p50, p99 = append(p50, l.P50), append(p99, l.P99)
+func (s *SlowSample) sumUp() { s.P50, s.P99 = ofSeconds(s.Latency) }
+
+// ofSeconds returns the medians of what the seconds have shown.
+func ofSeconds(all []latency.Summary) (p50, p99 float64) {
+	var x, y []float64
+	for _, l := range all {
+		x, y = append(x, l.P50), append(y, l.P99)
 	}
-	s.P50, s.P99 = median(p50), median(p99)
+	return median(x), median(y)
 }
 
 func (a *SlowAttack) sumUp() {
